@@ -1,0 +1,1 @@
+import '@app/config'; import { foo } from '@app/kv-policy'; console.log(foo);
