@@ -1,0 +1,49 @@
+/** States of OpenAI's Batch object. */
+export type BatchStatus =
+  | 'validating'
+  | 'failed'
+  | 'in_progress'
+  | 'finalizing'
+  | 'completed'
+  | 'expired'
+  | 'cancelling'
+  | 'cancelled';
+
+/** What is kept of a batch; `request_counts` are not here but read from the results' counters. Times are Unix seconds. */
+export interface BatchRecord {
+  readonly id: string;
+  readonly endpoint: string;
+  readonly input_file_id: string;
+  readonly completion_window: string;
+  readonly status: BatchStatus;
+  readonly created_at: number;
+  readonly in_progress_at?: number;
+  readonly expires_at?: number;
+  readonly finalizing_at?: number;
+  readonly completed_at?: number;
+  readonly failed_at?: number;
+  readonly output_file_id?: string;
+  readonly error_file_id?: string;
+  readonly errors?: readonly BatchError[];
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Batch-wide compression request; a line's own wins over it. */
+  readonly compression?: { readonly policy?: string; readonly budget?: number };
+}
+
+/** Why a whole batch failed (OpenAI's `errors.data`). */
+export interface BatchError {
+  readonly code: string;
+  readonly message: string;
+  readonly param: string | null;
+  readonly line: number | null;
+}
+
+/** Keeps batch records. Also the injection token of its Redis adapter. */
+export abstract class BatchStore {
+  abstract create(record: BatchRecord): Promise<void>;
+  abstract get(id: string): Promise<BatchRecord | undefined>;
+  /** Changes fields only while the status is one of `from`, atomically; false where it was not (another run was first). */
+  abstract transition(id: string, from: readonly BatchStatus[], change: Partial<BatchRecord>): Promise<boolean>;
+  /** Ids of batches that have not ended, for the reconciler. */
+  abstract unfinished(): Promise<string[]>;
+}

@@ -1,0 +1,24 @@
+import type { ChatCompletionRequest } from './chat-completion.dto.js';
+
+/** Everything a worker needs to answer one document group; written to the blob store as JSON by the planner. */
+export interface GroupPlan {
+  readonly batchId: string;
+  readonly model: string;
+  readonly compression: { readonly policy: string; readonly budget: number };
+  /** Token ids that all items share: the document. */
+  readonly prefix: readonly number[];
+  readonly items: readonly PlannedItem[];
+}
+
+export interface PlannedItem {
+  /** Index of the item within its batch (0-based line among the non-empty lines); the field results are gathered under. */
+  readonly index: number;
+  readonly customId: string;
+  /** Token ids after the prefix, at least one. */
+  readonly suffix: readonly number[];
+  /** The request without its messages. */
+  readonly request: ItemOptions;
+}
+
+/** What of a request still matters once its prompt has been turned into token ids. */
+export type ItemOptions = Omit<ChatCompletionRequest, 'messages' | 'compression'>;

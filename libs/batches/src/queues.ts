@@ -1,0 +1,41 @@
+/** Queue names and payloads. Payloads carry references only, so they stay small whatever the documents' sizes. */
+
+/** BullMQ key prefix of every queue. */
+export const QUEUE_PREFIX = 'longhaul';
+
+/** Plans batches: one job a batch, job id = batch id. */
+export const PLANNING_QUEUE = 'planning';
+/** Writes output files: one job a batch, job id = batch id. */
+export const FINALIZING_QUEUE = 'finalizing';
+/** Document groups, one queue a model. */
+export const groupQueue = (modelId: string): string => `groups-${modelId.replaceAll(':', '-')}`;
+
+/** Lower is sooner (BullMQ): a chat completion overtakes batches. */
+export const CHAT_PRIORITY = 1;
+export const BATCH_PRIORITY = 10;
+
+export interface PlanningJob {
+  readonly batchId: string;
+}
+
+export interface FinalizingJob {
+  readonly batchId: string;
+}
+
+/** One document group, or a chat completion, which is a group of one item that the worker plans itself. */
+export type GroupJob = BatchGroupJob | ChatJob;
+
+export interface BatchGroupJob {
+  readonly kind: 'batch';
+  readonly batchId: string;
+  /** Blob key of the group's plan (`GroupPlan`). */
+  readonly planKey: string;
+}
+
+export interface ChatJob {
+  readonly kind: 'chat';
+  /** Also the `results` id under which the answer is gathered, as item 0. */
+  readonly completionId: string;
+  /** Blob key of the request body. */
+  readonly bodyKey: string;
+}

@@ -1,0 +1,105 @@
+/**
+ * The port between a worker's main thread and its engine.
+ *
+ * Guaranteed: calls are executed one after another in the order given; an aborted call rejects with `EngineAbortedError`
+ * at the next chunk or token and leaves nothing behind; a cache lives until `release` or `close`.
+ * Deliberately not here: keys, values or tensors of any kind (a cache is an opaque handle), prompts as text, queues, Redis.
+ */
+
+/** Names one compressed prefix held by the engine. Meaningless outside the engine that made it. */
+export type CacheHandle = number & { readonly brand: 'CacheHandle' };
+
+/** A policy name of `@app/kv-policy` and the kept share of the cache, 0 < budget <= 1. */
+export interface Compression {
+  readonly policy: string;
+  readonly budget: number;
+}
+
+export interface PrefillRequest {
+  /** Token ids of the prefix, at least one. */
+  readonly tokens: readonly number[];
+  readonly compression: Compression;
+}
+
+/** What is held for a prefix; reported to clients as `usage.kv_cache`. */
+export interface HeldCache {
+  readonly handle: CacheHandle;
+  readonly policy: string;
+  readonly budget: number;
+  /** Length of the sequence the cache stands for. */
+  readonly tokens: number;
+  /** Entries kept, mean over layers and KV heads. */
+  readonly entries: number;
+  /** Bytes really held, masses included. */
+  readonly bytes: number;
+  /** Seconds spent reading the prefix, without compression. */
+  readonly prefillSeconds: number;
+  /** Seconds spent on planning and merging. */
+  readonly compressSeconds: number;
+}
+
+export interface SamplingOptions {
+  /** 0: greedy. Default 1 as OpenAI's. */
+  readonly temperature: number;
+  /** Nucleus, 0 < topP <= 1. */
+  readonly topP: number;
+  /** Same seed, same prompt, same cache: same tokens. Undefined: drawn at random. */
+  readonly seed?: number | undefined;
+  /** Most tokens to generate, at least one. */
+  readonly maxTokens: number;
+  /** The answer ends before any of these strings. */
+  readonly stop: readonly string[];
+  /** How many alternatives to report for each token; undefined: no log-probabilities. */
+  readonly topLogprobs?: number | undefined;
+}
+
+export interface GenerateRequest {
+  readonly handle: CacheHandle;
+  /** Token ids that follow the prefix, at least one. */
+  readonly suffix: readonly number[];
+  readonly sampling: SamplingOptions;
+}
+
+export interface TokenLogprob {
+  readonly token: number;
+  /** The token's text; may be a broken character where the token is part of one. */
+  readonly text: string;
+  readonly bytes: readonly number[];
+  readonly logprob: number;
+}
+
+export interface GeneratedToken extends TokenLogprob {
+  readonly top: readonly TokenLogprob[];
+}
+
+export interface Generation {
+  readonly text: string;
+  /** Generated tokens, the one that ended the turn not included. */
+  readonly tokens: readonly number[];
+  readonly finishReason: 'stop' | 'length';
+  /** Present when log-probabilities were asked for; one an entry of `tokens`. */
+  readonly logprobs?: readonly GeneratedToken[];
+  readonly suffixSeconds: number;
+  readonly decodeSeconds: number;
+}
+
+/** What a client of the engine must know about its model. */
+export interface EngineModel {
+  readonly contextLength: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** Bytes of one entry of one KV head: key, value and mass. */
+  readonly entryBytes: number;
+}
+
+export interface EnginePort {
+  readonly model: EngineModel;
+  /** Reads a prefix and compresses its cache. Rejects with `ContextOverflowError` when it is longer than the context. */
+  prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache>;
+  /** Answers one item from a held cache. The cache is left as it was. Rejects with `ContextOverflowError` (prefix + suffix + maxTokens > context). */
+  generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation>;
+  release(handle: CacheHandle): Promise<void>;
+  /** Ends the engine; calls under way reject with `EngineAbortedError`. */
+  close(): Promise<void>;
+}

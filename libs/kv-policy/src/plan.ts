@@ -1,0 +1,42 @@
+/**
+ * What a policy sees and what it answers. Nothing here holds keys or values: an engine kernel applies a plan to them.
+ *
+ * A policy is three independent choices (score x allocation x reduction); see `policy.ts`.
+ */
+
+/** Statistics of one KV head's cache, all of length T = number of source entries. */
+export interface HeadStatistics {
+  /** Source entries of this head (T). */
+  readonly entries: number;
+  /** `[T]` attention received by each entry, summed over queries and over the query heads of the KV head. */
+  readonly attention: Float32Array;
+  /** `[T - 1]` cosine similarity of the keys of entries i and i + 1. */
+  readonly similarity: Float32Array;
+  /** `[T]` tokens each entry already stands for (1 for a fresh token). */
+  readonly mass: Float32Array;
+}
+
+/** Marks a source entry that no kept entry stands for. */
+export const DROPPED = -1;
+
+/** What becomes of one KV head's entries: every source entry joins one kept entry or is dropped. */
+export interface HeadPlan {
+  /** Entries kept (M <= T). */
+  readonly entries: number;
+  /** `[T]` kept entry that each source entry joins, or `DROPPED`; kept entries are in source order. */
+  readonly target: Int32Array;
+  /** `[M]` source entry that is the pivot of each kept entry. */
+  readonly pivot: Int32Array;
+  /** How the members of a merging set are combined; entries that stand alone are copied whatever it says. */
+  readonly combine: Combine;
+}
+
+/** How the kernel combines the members of a merging set. */
+export interface Combine {
+  /** Width of the Gaussian around the pivot: g_i = exp(-|k_p - k_i|^2 / (2 sigma^2)) (KVMerger, arXiv 2407.08454, eq. 7-8). */
+  readonly sigma: number;
+  /** `count`: the merged value is multiplied by the tokens of the set (as published); `mean`: it is not. */
+  readonly values: 'count' | 'mean';
+  /** Whether log(tokens of the set) is added to the entry's attention logit. */
+  readonly logMass: boolean;
+}
