@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 /** States of OpenAI's Batch object. */
 export type BatchStatus =
   | 'validating'
@@ -8,6 +10,12 @@ export type BatchStatus =
   | 'expired'
   | 'cancelling'
   | 'cancelled';
+
+/** States that a batch does not leave again. */
+export const ENDED_STATUSES: readonly BatchStatus[] = ['failed', 'completed', 'expired', 'cancelled'];
+
+/** A new batch's id; letters, digits, `_` only, so that it can be a BullMQ job id. */
+export const newBatchId = (): string => `batch_${randomUUID().replaceAll('-', '')}`;
 
 /** What is kept of a batch; `request_counts` are not here but read from the results' counters. Times are Unix seconds. */
 export interface BatchRecord {

@@ -1,0 +1,58 @@
+/** Error kinds the official OpenAI clients know. */
+export type OpenAiErrorType = 'invalid_request_error' | 'server_error';
+
+/** Body of every error response, and of the `response.body` of an item that failed. */
+export interface OpenAiErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: OpenAiErrorType;
+    /** The request field at fault, dotted (`messages.0.content`), or null. */
+    readonly param: string | null;
+    /** Machine-readable reason, or null. */
+    readonly code: string | null;
+  };
+}
+
+/** An error the caller of the API is meant to see: HTTP status and OpenAI's error fields. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+
+  constructor(
+    readonly status: number,
+    readonly type: OpenAiErrorType,
+    message: string,
+    readonly param: string | null = null,
+    readonly code: string | null = null,
+  ) {
+    super(message);
+  }
+
+  /** 400: the request itself is wrong. */
+  static invalid(message: string, param: string | null = null, code: string | null = null): ApiError {
+    return new ApiError(400, 'invalid_request_error', message, param, code);
+  }
+
+  /** 404: what the request names does not exist. */
+  static notFound(message: string, param: string | null = null, code: string | null = null): ApiError {
+    return new ApiError(404, 'invalid_request_error', message, param, code);
+  }
+
+  /** 404 as OpenAI words it for a model that is not served. */
+  static modelNotFound(model: string): ApiError {
+    return ApiError.notFound(
+      `The model '${model}' does not exist or you do not have access to it.`,
+      'model',
+      'model_not_found',
+    );
+  }
+
+  /** 5xx: the request was fine, the service could not answer it. */
+  static server(status: number, message: string, code: string | null = null): ApiError {
+    return new ApiError(status, 'server_error', message, null, code);
+  }
+
+  /** The error as a response body. */
+  toBody(): OpenAiErrorBody {
+    return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
+  }
+}

@@ -1,0 +1,152 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadConfig } from './config.js';
+import { ConfigError } from './config-error.js';
+
+const errorOf = (env: NodeJS.ProcessEnv): ConfigError => {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('loadConfig accepted it');
+};
+
+describe('loadConfig', () => {
+  it('has a default for everything', () => {
+    expect(loadConfig({})).toEqual({
+      port: 8080,
+      host: '127.0.0.1',
+      redisUrl: 'redis://127.0.0.1:6379',
+      dataDir: resolve('.longhaul'),
+      modelPath: resolve('models/smollm2-135m-instruct.q4_1.gguf'),
+      modelId: 'smollm2-135m-instruct',
+      precision: 'q8',
+      threads: availableParallelism(),
+      compression: { policy: 'kvmerger', budget: 0.35 },
+      maxFileBytes: 536_870_912,
+      maxBatchFileBytes: 209_715_200,
+      maxLineBytes: 4_194_304,
+      maxBatchLines: 50_000,
+      lockSeconds: 30,
+      maxGroupAttempts: 10,
+      retentionDays: 30,
+      chatTimeoutSeconds: 600,
+      drainSeconds: 25,
+      logLevel: 'log',
+      logJson: false,
+    });
+  });
+
+  it('reads every variable', () => {
+    const config = loadConfig({
+      PORT: '0',
+      LONGHAUL_HOST: '::1',
+      REDIS_URL: 'rediss://user:secret@redis.internal:6380/2',
+      LONGHAUL_DATA_DIR: '/var/lib/longhaul',
+      LONGHAUL_MODEL: '/models/Llama-3.2-1B-Instruct-Q8_0.gguf',
+      LONGHAUL_MODEL_ID: 'llama',
+      LONGHAUL_PRECISION: 'f32',
+      LONGHAUL_THREADS: '3',
+      LONGHAUL_COMPRESSION: 'full',
+      LONGHAUL_MAX_FILE_BYTES: '1000',
+      LONGHAUL_MAX_LINE_BYTES: '2048',
+      LONGHAUL_LOCK_SECONDS: '5',
+      LONGHAUL_MAX_GROUP_ATTEMPTS: '4',
+      LONGHAUL_RETENTION_DAYS: '1',
+      LONGHAUL_CHAT_TIMEOUT_SECONDS: '7',
+      LONGHAUL_DRAIN_SECONDS: '0',
+      LONGHAUL_LOG_LEVEL: 'debug',
+      LONGHAUL_LOG_JSON: 'true',
+    });
+    expect(config).toMatchObject({
+      port: 0,
+      host: '::1',
+      redisUrl: 'rediss://user:secret@redis.internal:6380/2',
+      dataDir: '/var/lib/longhaul',
+      modelPath: '/models/Llama-3.2-1B-Instruct-Q8_0.gguf',
+      modelId: 'llama',
+      precision: 'f32',
+      threads: 3,
+      compression: { policy: 'full', budget: 1 },
+      maxFileBytes: 1000,
+      maxBatchFileBytes: 1000,
+      maxLineBytes: 2048,
+      lockSeconds: 5,
+      maxGroupAttempts: 4,
+      retentionDays: 1,
+      chatTimeoutSeconds: 7,
+      drainSeconds: 0,
+      logLevel: 'debug',
+      logJson: true,
+    });
+  });
+
+  it('takes an empty variable as unset', () => {
+    expect(loadConfig({ PORT: '', REDIS_URL: '' })).toMatchObject({ port: 8080, redisUrl: 'redis://127.0.0.1:6379' });
+  });
+
+  it('lists every bad variable at once, with what was expected and what was found', () => {
+    const bad = {
+      PORT: '70000',
+      LONGHAUL_HOST: 'a b',
+      REDIS_URL: 'http://user:secret@localhost',
+      LONGHAUL_MODEL: 'model.safetensors',
+      LONGHAUL_MODEL_ID: 'two words',
+      LONGHAUL_PRECISION: 'fp8',
+      LONGHAUL_THREADS: '0',
+      LONGHAUL_COMPRESSION: 'kvmerger',
+      LONGHAUL_MAX_FILE_BYTES: '512MB',
+      LONGHAUL_MAX_LINE_BYTES: '-1',
+      LONGHAUL_LOCK_SECONDS: '1.5',
+      LONGHAUL_MAX_GROUP_ATTEMPTS: 'many',
+      LONGHAUL_RETENTION_DAYS: 'NaN',
+      LONGHAUL_CHAT_TIMEOUT_SECONDS: '0',
+      LONGHAUL_DRAIN_SECONDS: 'Infinity',
+      LONGHAUL_LOG_LEVEL: 'loud',
+      LONGHAUL_LOG_JSON: 'yes',
+    };
+    const error = errorOf(bad);
+    expect(error.variables.map(({ variable }) => variable).sort()).toEqual(Object.keys(bad).sort());
+    expect(error.message).toContain('17 environment variables cannot be used');
+    expect(error.message).toContain('PORT: expected an integer from 0 to 65535, found "70000"');
+    expect(error.message).toContain('LONGHAUL_PRECISION: expected one of q8, f32, found "fp8"');
+    expect(error.message).toContain('LONGHAUL_LOG_JSON: expected true or false, found "yes"');
+    expect(error.message).not.toContain('secret');
+  });
+
+  it.each(['kvmerger:0', 'kvmerger:2', 'kvmerger:NaN', 'kvmerger:-0.5', ':0.5', 'kvmerger:', 'KV:0.5', 'full:'])(
+    'refuses the compression %s',
+    (text) => {
+      expect(errorOf({ LONGHAUL_COMPRESSION: text }).variables).toEqual([
+        {
+          variable: 'LONGHAUL_COMPRESSION',
+          expected: 'policy:budget with 0 < budget <= 1 (kvmerger:0.35), or full',
+          found: JSON.stringify(text),
+        },
+      ]);
+    },
+  );
+
+  it.each([
+    ['kvmerger:.5', 'kvmerger', 0.5],
+    ['calibrated-merge:0.1', 'calibrated-merge', 0.1],
+    ['h2o:1', 'h2o', 1],
+  ])('reads the compression %s', (text, policy, budget) => {
+    expect(loadConfig({ LONGHAUL_COMPRESSION: text }).compression).toEqual({ policy, budget });
+  });
+
+  it.each([
+    ['smollm2-135m-instruct.q4_1.gguf', 'smollm2-135m-instruct'],
+    ['Llama-3.2-1B-Instruct-Q8_0.gguf', 'Llama-3.2-1B-Instruct'],
+    ['Llama-3.2-1B-Instruct-Q4_K_M.gguf', 'Llama-3.2-1B-Instruct'],
+    ['model-UD-IQ2_XXS.gguf', 'model'],
+    ['tiny.f16.gguf', 'tiny'],
+    ['tiny-BF16.GGUF', 'tiny'],
+    ['qwen-q.gguf', 'qwen-q'],
+  ])('calls %s %s', (file, id) => {
+    expect(loadConfig({ LONGHAUL_MODEL: `models/${file}` }).modelId).toBe(id);
+  });
+});

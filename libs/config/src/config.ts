@@ -1,0 +1,94 @@
+import 'reflect-metadata';
+import { basename, resolve } from 'node:path';
+import { plainToInstance } from 'class-transformer';
+import { validateSync } from 'class-validator';
+import { type CompressionSetting, parseCompression } from './compression-setting.js';
+import { ConfigError } from './config-error.js';
+import { Environment, type LOG_LEVELS, type PRECISIONS } from './environment.js';
+import { modelIdOf } from './model-id.js';
+
+/** Everything that can be set from outside, validated. Also the injection token under which the apps provide it. */
+export abstract class Config {
+  abstract readonly port: number;
+  abstract readonly host: string;
+  abstract readonly redisUrl: string;
+  /** Absolute. Blobs, caches of converted weights, Redis' own data. */
+  abstract readonly dataDir: string;
+  /** Absolute. */
+  abstract readonly modelPath: string;
+  /** What clients call the model. */
+  abstract readonly modelId: string;
+  abstract readonly precision: (typeof PRECISIONS)[number];
+  /** Intra-op threads of the engine. */
+  abstract readonly threads: number;
+  /** For prefixes that are long enough and requests that ask for nothing else. */
+  abstract readonly compression: CompressionSetting;
+  /** Largest upload, any purpose. */
+  abstract readonly maxFileBytes: number;
+  /** Largest upload of purpose `batch`; never above `maxFileBytes`. */
+  abstract readonly maxBatchFileBytes: number;
+  /** Largest line of a batch file, and largest JSON body of a request. */
+  abstract readonly maxLineBytes: number;
+  abstract readonly maxBatchLines: number;
+  /** BullMQ's job lock, and the interval at which stalled jobs are looked for. */
+  abstract readonly lockSeconds: number;
+  /** Runs of one document group before its remaining items are given up. */
+  abstract readonly maxGroupAttempts: number;
+  /** How long results and ended batches stay in Redis. */
+  abstract readonly retentionDays: number;
+  abstract readonly chatTimeoutSeconds: number;
+  /** How long a worker told to stop may go on with what it has begun. */
+  abstract readonly drainSeconds: number;
+  abstract readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** One JSON object a line instead of text. */
+  abstract readonly logJson: boolean;
+}
+
+/** OpenAI's limits of a batch file. */
+const MAX_BATCH_FILE_BYTES = 200 * 1024 * 1024;
+const MAX_BATCH_LINES = 50_000;
+
+/**
+ * Reads the environment; variables that are unset or empty take their defaults, relative paths start at the working
+ * directory. Throws one `ConfigError` that lists every variable that cannot be used.
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const variables = plainToInstance(Environment, given, { excludeExtraneousValues: true, exposeDefaultValues: true });
+  const errors = validateSync(variables, { stopAtFirstError: true });
+  if (errors.length > 0) {
+    throw new ConfigError(
+      errors.map(({ property, constraints }) => ({
+        variable: property,
+        expected: Object.values(constraints ?? {})[0] ?? 'something else',
+        found: property === 'REDIS_URL' ? withoutPassword(given[property]) : JSON.stringify(given[property]),
+      })),
+    );
+  }
+  const modelPath = resolve(variables.LONGHAUL_MODEL);
+  return {
+    port: variables.PORT,
+    host: variables.LONGHAUL_HOST,
+    redisUrl: variables.REDIS_URL,
+    dataDir: resolve(variables.LONGHAUL_DATA_DIR),
+    modelPath,
+    modelId: variables.LONGHAUL_MODEL_ID || modelIdOf(basename(modelPath)),
+    precision: variables.LONGHAUL_PRECISION,
+    threads: variables.LONGHAUL_THREADS,
+    compression: parseCompression(variables.LONGHAUL_COMPRESSION)!,
+    maxFileBytes: variables.LONGHAUL_MAX_FILE_BYTES,
+    maxBatchFileBytes: Math.min(MAX_BATCH_FILE_BYTES, variables.LONGHAUL_MAX_FILE_BYTES),
+    maxLineBytes: variables.LONGHAUL_MAX_LINE_BYTES,
+    maxBatchLines: MAX_BATCH_LINES,
+    lockSeconds: variables.LONGHAUL_LOCK_SECONDS,
+    maxGroupAttempts: variables.LONGHAUL_MAX_GROUP_ATTEMPTS,
+    retentionDays: variables.LONGHAUL_RETENTION_DAYS,
+    chatTimeoutSeconds: variables.LONGHAUL_CHAT_TIMEOUT_SECONDS,
+    drainSeconds: variables.LONGHAUL_DRAIN_SECONDS,
+    logLevel: variables.LONGHAUL_LOG_LEVEL,
+    logJson: variables.LONGHAUL_LOG_JSON,
+  };
+}
+
+/** The message of an error ends up in logs, a password must not. */
+const withoutPassword = (url: string | undefined): string => JSON.stringify(url?.replace(/\/\/.*@/, '//***@'));

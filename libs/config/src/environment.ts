@@ -1,0 +1,105 @@
+import { availableParallelism } from 'node:os';
+import { Expose, Transform } from 'class-transformer';
+import { IsBoolean, IsIn, IsInt, IsUrl, Matches, Max, Min, ValidateBy } from 'class-validator';
+import { parseCompression } from './compression-setting.js';
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'] as const;
+export const PRECISIONS = ['q8', 'f32'] as const;
+
+const MIB = 1024 * 1024;
+
+/** An integer variable from `min` to `max`, both inclusive. */
+function Integer(min: number, max: number): PropertyDecorator {
+  const message = `an integer from ${min} to ${max}`;
+  const decorators = [
+    Expose(),
+    Transform(({ value }) => (typeof value === 'string' ? Number(value) : value)),
+    IsInt({ message }),
+    Min(min, { message }),
+    Max(max, { message }),
+  ];
+  return (target, key) => {
+    for (const decorate of decorators) decorate(target, key as string);
+  };
+}
+
+/** A variable that is one of a few words. */
+function OneOf(words: readonly string[]): PropertyDecorator {
+  return (target, key) => {
+    Expose()(target, key);
+    IsIn(words, { message: `one of ${words.join(', ')}` })(target, key as string);
+  };
+}
+
+/**
+ * The environment variables under their own names, with their defaults and what each must look like.
+ * A decorator's message completes the sentence "expected ...".
+ */
+export class Environment {
+  @Integer(0, 65_535)
+  PORT = 8080;
+
+  @Expose()
+  @Matches(/^[\w.:-]+$/, { message: 'a host name or an address to listen on' })
+  LONGHAUL_HOST = '127.0.0.1';
+
+  @Expose()
+  @IsUrl(
+    { protocols: ['redis', 'rediss'], require_protocol: true, require_tld: false, require_valid_protocol: true },
+    { message: 'an address like redis://127.0.0.1:6379 or rediss://user:password@host:6379' },
+  )
+  REDIS_URL = 'redis://127.0.0.1:6379';
+
+  @Expose()
+  LONGHAUL_DATA_DIR = '.longhaul';
+
+  @Expose()
+  @Matches(/\.gguf$/i, { message: 'the path of a .gguf file' })
+  LONGHAUL_MODEL = 'models/smollm2-135m-instruct.q4_1.gguf';
+
+  @Expose()
+  @Matches(/^[\w./:@+-]{0,128}$/, { message: 'at most 128 letters, digits and . / : @ + - _' })
+  LONGHAUL_MODEL_ID = '';
+
+  @OneOf(PRECISIONS)
+  LONGHAUL_PRECISION: (typeof PRECISIONS)[number] = 'q8';
+
+  @Integer(1, 1024)
+  LONGHAUL_THREADS = availableParallelism();
+
+  @Expose()
+  @ValidateBy(
+    { name: 'compression', validator: { validate: (value) => parseCompression(String(value)) !== undefined } },
+    { message: 'policy:budget with 0 < budget <= 1 (kvmerger:0.35), or full' },
+  )
+  LONGHAUL_COMPRESSION = 'kvmerger:0.35';
+
+  @Integer(1, 1024 * 1024 * MIB)
+  LONGHAUL_MAX_FILE_BYTES = 512 * MIB;
+
+  @Integer(1024, 256 * MIB)
+  LONGHAUL_MAX_LINE_BYTES = 4 * MIB;
+
+  @Integer(1, 3600)
+  LONGHAUL_LOCK_SECONDS = 30;
+
+  @Integer(1, 1000)
+  LONGHAUL_MAX_GROUP_ATTEMPTS = 10;
+
+  @Integer(1, 3650)
+  LONGHAUL_RETENTION_DAYS = 30;
+
+  @Integer(1, 86_400)
+  LONGHAUL_CHAT_TIMEOUT_SECONDS = 600;
+
+  @Integer(0, 3600)
+  LONGHAUL_DRAIN_SECONDS = 25;
+
+  @OneOf(LOG_LEVELS)
+  LONGHAUL_LOG_LEVEL: (typeof LOG_LEVELS)[number] = 'log';
+
+  @Expose()
+  @Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value)] ?? value)
+  @IsBoolean({ message: 'true or false' })
+  LONGHAUL_LOG_JSON = false;
+}
