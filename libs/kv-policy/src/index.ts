@@ -1,1 +1,12 @@
-export const foo = 1;
+export { type Allocation, assertBudget, type CacheShape } from './allocation/allocation.js';
+export {
+  type Combine,
+  DROPPED,
+  type HeadPlan,
+  type HeadStatistics,
+  type StatisticsNeeded,
+} from './plan.js';
+export { createPolicy, isPolicyName, type PolicyName, type PolicyOptions, policyNames } from './policies.js';
+export { composePolicy, type Policy } from './policy.js';
+export { InvalidBudgetError, InvalidMassModeError, UnknownPolicyError } from './policy-errors.js';
+export { MASS_MODES, type MassMode } from './reduction/merge-adjacent.js';

@@ -16,6 +16,12 @@ export interface HeadStatistics {
   readonly mass: Float32Array;
 }
 
+/** Which of the statistics a policy reads; the engine may leave the others empty. */
+export interface StatisticsNeeded {
+  readonly attention: boolean;
+  readonly similarity: boolean;
+}
+
 /** Marks a source entry that no kept entry stands for. */
 export const DROPPED = -1;
 

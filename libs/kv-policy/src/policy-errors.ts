@@ -1,0 +1,34 @@
+/** The client named a policy that does not exist. */
+export class UnknownPolicyError extends Error {
+  override readonly name = 'UnknownPolicyError';
+  constructor(
+    readonly policy: string,
+    readonly known: readonly string[],
+  ) {
+    super(`Expected a compression policy of ${known.join(', ')}, found '${policy}'. Name one of these.`);
+  }
+}
+
+/** The kept share of the cache is no number above 0 and at most 1. */
+export class InvalidBudgetError extends Error {
+  override readonly name = 'InvalidBudgetError';
+  constructor(readonly budget: unknown) {
+    const found = typeof budget === 'number' ? String(budget) : (JSON.stringify(budget) ?? typeof budget);
+    super(
+      `Expected a compression budget above 0 and at most 1 (0.35 keeps 35 % of the cache), found ${found}. Give a number in that range.`,
+    );
+  }
+}
+
+/** The client named a way of counting merged tokens that does not exist. */
+export class InvalidMassModeError extends Error {
+  override readonly name = 'InvalidMassModeError';
+  constructor(
+    readonly mass: unknown,
+    readonly known: readonly string[],
+  ) {
+    super(
+      `Expected a mass mode of ${known.join(', ')}, found ${JSON.stringify(mass)}. Name one of these or leave it out.`,
+    );
+  }
+}
