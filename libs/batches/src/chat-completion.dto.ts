@@ -1,4 +1,26 @@
-/** Placeholder of the shape only until validation decorators are written beside it. */
+import { policyNames, UnknownPolicyError } from '@app/kv-policy';
+import { plainToInstance, Transform, Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayNotEmpty,
+  Equals,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNotEmpty,
+  IsNumber,
+  IsObject,
+  IsOptional,
+  IsString,
+  Max,
+  Min,
+  ValidateBy,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
+
+/** What of a chat completion request Longhaul acts on; the body of one batch line. */
 export interface ChatCompletionRequest {
   model: string;
   messages: ChatMessage[];
@@ -10,12 +32,178 @@ export interface ChatCompletionRequest {
   stop?: string | string[];
   logprobs?: boolean;
   top_logprobs?: number;
-  compression?: { policy?: string; budget?: number };
+  compression?: CompressionRequest;
 }
 
 export interface ChatMessage {
-  role: 'system' | 'developer' | 'user' | 'assistant';
+  role: ChatRole;
   content: string | ContentPart[];
 }
 
+export type ChatRole = (typeof CHAT_ROLES)[number];
+
 export type ContentPart = { type: 'text'; text: string } | { type: 'file'; file: { file_id: string } };
+
+/** What was asked of the cache; what is missing comes from the batch, then from the configuration. */
+export interface CompressionRequest {
+  policy?: string;
+  budget?: number;
+}
+
+export const CHAT_ROLES = ['system', 'developer', 'user', 'assistant'] as const;
+/** As OpenAI's. */
+export const MAX_STOP_STRINGS = 4;
+/** As OpenAI's. */
+export const MAX_TOP_LOGPROBS = 20;
+
+/** A number in (0, 1]. */
+const IsShare = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isShare',
+    validator: {
+      validate: (value: unknown) => typeof value === 'number' && value > 0 && value <= 1,
+      defaultMessage: () => '$property must be a number greater than 0 and at most 1',
+    },
+  });
+
+/** A whole number of at least one that arithmetic on it keeps exact. */
+const IsTokenCount = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isTokenCount',
+    validator: {
+      validate: (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1,
+      defaultMessage: () => '$property must be a whole number of at least 1',
+    },
+  });
+
+class FileReferenceDto {
+  @IsString()
+  @IsNotEmpty()
+  file_id!: string;
+}
+
+class ContentPartDto {
+  @IsIn(['text', 'file'], {
+    message: "type must be 'text' or 'file': other content parts (images, audio) are not supported by Longhaul",
+  })
+  type!: 'text' | 'file';
+
+  @ValidateIf((part: ContentPartDto) => part.type === 'text')
+  @IsString()
+  text?: string;
+
+  @ValidateIf((part: ContentPartDto) => part.type === 'file')
+  @IsObject({ message: 'file must be an object {"file_id": "..."}' })
+  @ValidateNested()
+  @Type(() => FileReferenceDto)
+  file?: FileReferenceDto;
+}
+
+class ChatMessageDto {
+  @IsIn(CHAT_ROLES, { message: `role must be one of ${CHAT_ROLES.join(', ')}` })
+  role!: ChatRole;
+
+  /** A plain string is one text part. */
+  @Transform(({ value }: { value: unknown }) => {
+    if (typeof value === 'string') return [plainToInstance(ContentPartDto, { type: 'text', text: value })];
+    return Array.isArray(value) ? value.map((part: unknown) => plainToInstance(ContentPartDto, part)) : value;
+  })
+  @IsArray({ message: 'content must be a string or a list of content parts' })
+  @ArrayNotEmpty({ message: 'content must have at least one part' })
+  @IsObject({ each: true, message: 'every part of content must be an object' })
+  @ValidateNested({ each: true })
+  content!: ContentPartDto[];
+}
+
+/** Also the shape of a batch's own `compression`. */
+export class CompressionDto {
+  @IsOptional()
+  @IsIn(policyNames, { message: ({ value }) => new UnknownPolicyError(String(value), policyNames).message })
+  policy?: string;
+
+  @IsOptional()
+  @IsShare()
+  budget?: number;
+}
+
+class ResponseFormatDto {
+  @Equals('text', { message: "response_format.type must be 'text': structured output is not supported by Longhaul" })
+  type!: string;
+}
+
+/** The fields of a chat completion request and what each must be. Fields that are not here are refused by name. */
+export class ChatCompletionDto {
+  @IsString()
+  @IsNotEmpty()
+  model!: string;
+
+  @IsArray()
+  @ArrayNotEmpty({ message: 'messages must have at least one message' })
+  @IsObject({ each: true, message: 'every message must be an object' })
+  @ValidateNested({ each: true })
+  @Type(() => ChatMessageDto)
+  messages!: ChatMessageDto[];
+
+  @IsOptional()
+  @IsTokenCount()
+  max_completion_tokens?: number;
+
+  @IsOptional()
+  @IsTokenCount()
+  max_tokens?: number;
+
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  @Max(2)
+  temperature?: number;
+
+  @IsOptional()
+  @IsShare()
+  top_p?: number;
+
+  @IsOptional()
+  @IsInt()
+  @Min(Number.MIN_SAFE_INTEGER)
+  @Max(Number.MAX_SAFE_INTEGER)
+  seed?: number;
+
+  /** A plain string is a list of one. */
+  @IsOptional()
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? [value] : value))
+  @IsArray({ message: `stop must be a string or a list of at most ${MAX_STOP_STRINGS} strings` })
+  @ArrayMaxSize(MAX_STOP_STRINGS, { message: `stop must be at most ${MAX_STOP_STRINGS} strings` })
+  @IsString({ each: true, message: 'stop must hold strings only' })
+  @IsNotEmpty({ each: true, message: 'stop must not hold an empty string' })
+  stop?: string[];
+
+  @IsOptional()
+  @IsBoolean()
+  logprobs?: boolean;
+
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(MAX_TOP_LOGPROBS)
+  top_logprobs?: number;
+
+  @IsOptional()
+  @Equals(1, { message: 'n must be 1: more than one choice is not supported by Longhaul' })
+  n?: number;
+
+  @IsOptional()
+  @Equals(false, { message: 'stream must be false: streaming is not supported here' })
+  stream?: boolean;
+
+  @IsOptional()
+  @IsObject({ message: 'compression must be an object {"policy": "kvmerger", "budget": 0.35}' })
+  @ValidateNested()
+  @Type(() => CompressionDto)
+  compression?: CompressionDto;
+
+  @IsOptional()
+  @IsObject({ message: 'response_format must be an object {"type": "text"}' })
+  @ValidateNested()
+  @Type(() => ResponseFormatDto)
+  response_format?: ResponseFormatDto;
+}

@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from './openai-error.js';
+import { parseChatCompletion, parseCompressionRequest } from './parse-request.js';
+
+const base = { model: 'm', messages: [{ role: 'user', content: 'Who wrote it?' }] };
+
+const offence = (read: () => unknown): ApiError => {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof ApiError) return error;
+    throw error;
+  }
+  throw new Error('it was accepted');
+};
+
+const refused = (change: Record<string, unknown>): ApiError =>
+  offence(() => parseChatCompletion({ ...base, ...change }));
+
+describe('parseChatCompletion', () => {
+  it('reads a plain request', () => {
+    expect(parseChatCompletion(base)).toEqual({
+      model: 'm',
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'Who wrote it?' }] }],
+    });
+  });
+
+  it('reads every field it acts on', () => {
+    const request = parseChatCompletion({
+      model: 'm',
+      messages: [
+        { role: 'developer', content: 'Be short.' },
+        {
+          role: 'user',
+          content: [
+            { type: 'file', file: { file_id: 'file-1' } },
+            { type: 'text', text: 'Who?' },
+          ],
+        },
+        { role: 'assistant', content: '' },
+      ],
+      max_completion_tokens: 5,
+      temperature: 0,
+      top_p: 1,
+      seed: -3,
+      stop: 'x',
+      logprobs: true,
+      top_logprobs: 20,
+      n: 1,
+      stream: false,
+      compression: { policy: 'kvmerger', budget: 0.35 },
+      response_format: { type: 'text' },
+      user: 'u',
+      metadata: { a: 'b' },
+      store: true,
+      tools: [],
+      presence_penalty: 0,
+    });
+    expect(request).toEqual({
+      model: 'm',
+      messages: [
+        { role: 'developer', content: [{ type: 'text', text: 'Be short.' }] },
+        {
+          role: 'user',
+          content: [
+            { type: 'file', file: { file_id: 'file-1' } },
+            { type: 'text', text: 'Who?' },
+          ],
+        },
+        { role: 'assistant', content: [{ type: 'text', text: '' }] },
+      ],
+      max_completion_tokens: 5,
+      temperature: 0,
+      top_p: 1,
+      seed: -3,
+      stop: ['x'],
+      logprobs: true,
+      top_logprobs: 20,
+      compression: { policy: 'kvmerger', budget: 0.35 },
+    });
+  });
+
+  it('takes null for absent, as clients send it', () => {
+    expect(parseChatCompletion({ ...base, temperature: null, stop: null, tools: null, compression: null })).toEqual(
+      parseChatCompletion(base),
+    );
+  });
+
+  it.each([
+    ['a list', []],
+    ['a string', 'x'],
+    ['nothing', undefined],
+    ['null', null],
+  ])('refuses %s for a body', (_name, body) => {
+    expect(offence(() => parseChatCompletion(body))).toMatchObject({ status: 400, param: null });
+  });
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['no model', { model: undefined }, 'model'],
+    ['a number for model', { model: 5 }, 'model'],
+    ['no messages', { messages: undefined }, 'messages'],
+    ['empty messages', { messages: [] }, 'messages'],
+    ['a string among messages', { messages: ['x'] }, 'messages'],
+    ['an unknown role', { messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].role'],
+    ['no content', { messages: [{ role: 'user' }] }, 'messages[0].content'],
+    ['a number for content', { messages: [{ role: 'user', content: 5 }] }, 'messages[0].content'],
+    ['an object for content', { messages: [{ role: 'user', content: {} }] }, 'messages[0].content'],
+    ['no parts', { messages: [{ role: 'user', content: [] }] }, 'messages[0].content'],
+    ['a string for a part', { messages: [{ role: 'user', content: ['x'] }] }, 'messages[0].content'],
+    [
+      'an image part',
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] },
+      'messages[0].content[0]',
+    ],
+    [
+      'a part without text',
+      { messages: [{ role: 'user', content: [{ type: 'text' }] }] },
+      'messages[0].content[0].text',
+    ],
+    [
+      'a file part without file',
+      { messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, { type: 'file' }] }] },
+      'messages[0].content[1].file',
+    ],
+    [
+      'a file part with inline data',
+      { messages: [{ role: 'user', content: [{ type: 'file', file: { file_data: 'x' } }] }] },
+      'messages[0].content[0].file.file_data',
+    ],
+    [
+      'a number for file id',
+      { messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 5 } }] }] },
+      'messages[0].content[0].file.file_id',
+    ],
+    ['an unknown message field', { messages: [{ role: 'user', content: 'x', mood: 1 }] }, 'messages[0].mood'],
+    ['max_tokens 0', { max_tokens: 0 }, 'max_tokens'],
+    ['max_tokens -1', { max_tokens: -1 }, 'max_tokens'],
+    ['max_tokens 1.5', { max_tokens: 1.5 }, 'max_tokens'],
+    ['max_tokens as text', { max_tokens: '5' }, 'max_tokens'],
+    ['a max_completion_tokens past all integers', { max_completion_tokens: 1e300 }, 'max_completion_tokens'],
+    ['both limits', { max_tokens: 5, max_completion_tokens: 5 }, 'max_tokens'],
+    ['temperature -1', { temperature: -1 }, 'temperature'],
+    ['temperature 2.1', { temperature: 2.1 }, 'temperature'],
+    ['temperature NaN', { temperature: Number.NaN }, 'temperature'],
+    ['top_p 0', { top_p: 0 }, 'top_p'],
+    ['top_p 1.1', { top_p: 1.1 }, 'top_p'],
+    ['a fractional seed', { seed: 0.5 }, 'seed'],
+    ['a huge seed', { seed: 2 ** 60 }, 'seed'],
+    ['an empty stop string', { stop: '' }, 'stop'],
+    ['an empty stop string in a list', { stop: ['a', ''] }, 'stop'],
+    ['five stop strings', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
+    ['a number for stop', { stop: 5 }, 'stop'],
+    ['logprobs as text', { logprobs: 'yes' }, 'logprobs'],
+    ['top_logprobs alone', { top_logprobs: 2 }, 'top_logprobs'],
+    ['top_logprobs 21', { logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
+    ['n 2', { n: 2 }, 'n'],
+    ['stream', { stream: true }, 'stream'],
+    ['structured output', { response_format: { type: 'json_object' } }, 'response_format.type'],
+    ['tools', { tools: [{ type: 'function' }] }, 'tools'],
+    ['a penalty', { presence_penalty: 1 }, 'presence_penalty'],
+    ['an unknown field', { frobnicate: 1 }, 'frobnicate'],
+    ['a text for compression', { compression: 'full' }, 'compression'],
+    ['an unknown policy', { compression: { policy: 'zip' } }, 'compression.policy'],
+    ['a number for policy', { compression: { policy: 5 } }, 'compression.policy'],
+    ['budget 0', { compression: { budget: 0 } }, 'compression.budget'],
+    ['budget 2', { compression: { budget: 2 } }, 'compression.budget'],
+    ['budget NaN', { compression: { budget: Number.NaN } }, 'compression.budget'],
+    ['budget "NaN"', { compression: { budget: 'NaN' } }, 'compression.budget'],
+    ['an unknown compression field', { compression: { ratio: 2 } }, 'compression.ratio'],
+  ])('refuses %s and names the field', (_name, change, param) => {
+    const error = refused(change);
+    expect(error.status).toBe(400);
+    expect(error.type).toBe('invalid_request_error');
+    expect(error.param?.startsWith(param), `${error.param}: ${error.message}`).toBe(true);
+    expect(error.message).toContain(param.split(/[.[]/)[0]);
+  });
+
+  it('says why', () => {
+    expect(refused({ n: 2 }).message).toContain('more than one choice is not supported');
+    expect(refused({ compression: { policy: 'zip' } }).message).toMatch(/kvmerger.*'zip'/);
+    expect(refused({ frobnicate: 1 }).message).toBe('Unrecognized request argument supplied: frobnicate');
+    expect(refused({ messages: undefined }).code).toBe('missing_required_parameter');
+  });
+
+  it('survives a body made to reach prototypes', () => {
+    const body: unknown = JSON.parse('{"model":"m","messages":[{"role":"user","content":"x"}],"__proto__":{"n":2}}');
+    expect(offence(() => parseChatCompletion(body)).param).toBe('__proto__');
+    expect(({} as Record<string, unknown>)['n']).toBeUndefined();
+    expect(refused({ constructor: 1 }).param).toBe('constructor');
+  });
+});
+
+describe('parseCompressionRequest', () => {
+  it('reads what is there', () => {
+    expect(parseCompressionRequest(undefined)).toBeUndefined();
+    expect(parseCompressionRequest({ budget: 0.5 })).toEqual({ budget: 0.5 });
+    expect(offence(() => parseCompressionRequest({ budget: 2 })).param).toBe('compression.budget');
+    expect(offence(() => parseCompressionRequest('full')).param).toBe('compression');
+  });
+});

@@ -1,0 +1,122 @@
+import 'reflect-metadata';
+import { type ClassConstructor, plainToInstance } from 'class-transformer';
+import { type ValidationError, validateSync } from 'class-validator';
+import {
+  ChatCompletionDto,
+  type ChatCompletionRequest,
+  CompressionDto,
+  type CompressionRequest,
+} from './chat-completion.dto.js';
+import { ApiError } from './openai-error.js';
+
+/** Fields that OpenAI clients send and that change no answer here. */
+const IGNORED: readonly string[] = [
+  'metadata',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'safety_identifier',
+  'service_tier',
+  'store',
+  'user',
+];
+
+/** OpenAI's fields that Longhaul does not act on, and the values that ask for nothing. */
+const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
+  audio: [],
+  frequency_penalty: [0],
+  function_call: ['none'],
+  functions: [],
+  logit_bias: [],
+  modalities: [],
+  parallel_tool_calls: [],
+  prediction: [],
+  presence_penalty: [0],
+  reasoning_effort: [],
+  stream_options: [],
+  tool_choice: ['none', 'auto'],
+  tools: [],
+  verbosity: [],
+  web_search_options: [],
+};
+
+/**
+ * The validated body of `POST /v1/chat/completions` or of a batch line. Null fields count as absent, as OpenAI's clients
+ * send them.
+ * @throws ApiError (400) that names the first offending field, as a path like `messages[0].content[1].text`.
+ */
+export function parseChatCompletion(body: unknown): ChatCompletionRequest {
+  if (!isRecord(body)) throw ApiError.invalid('The body must be a JSON object: a chat completion request.', null);
+  const fields: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(body)) {
+    // class-transformer drops these silently, and assigning `__proto__` would do worse.
+    if (name in Object.prototype) throw unknownParameter(name);
+    if (value === null || IGNORED.includes(name)) continue;
+    if (Object.hasOwn(UNSUPPORTED, name)) {
+      if (isEmpty(value) || UNSUPPORTED[name]?.includes(value)) continue;
+      throw ApiError.invalid(`${name} is not supported by Longhaul. Leave it out.`, name, 'unsupported_parameter');
+    }
+    fields[name] = value;
+  }
+  const request = validated(ChatCompletionDto, fields, '');
+  if (request.max_tokens !== undefined && request.max_completion_tokens !== undefined) {
+    throw ApiError.invalid('Give max_completion_tokens or max_tokens, not both.', 'max_tokens');
+  }
+  if (request.top_logprobs !== undefined && request.logprobs !== true) {
+    throw ApiError.invalid('top_logprobs needs logprobs to be true.', 'top_logprobs');
+  }
+  const { n: _n, stream: _stream, response_format: _format, ...used } = request;
+  return used as ChatCompletionRequest;
+}
+
+/**
+ * The validated `compression` of a whole batch; undefined where none was asked.
+ * @throws ApiError (400)
+ */
+export function parseCompressionRequest(value: unknown): CompressionRequest | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isRecord(value)) {
+    throw ApiError.invalid('compression must be an object {"policy": "kvmerger", "budget": 0.35}', 'compression');
+  }
+  return { ...validated(CompressionDto, value, 'compression') } as CompressionRequest;
+}
+
+function validated<T extends object>(dto: ClassConstructor<T>, fields: Record<string, unknown>, path: string): T {
+  const instance = plainToInstance(dto, fields, { exposeUnsetFields: false });
+  const [error] = validateSync(instance, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true });
+  if (error) throw firstOffence(error, path);
+  return instance;
+}
+
+/** The innermost first failure of an error tree. */
+function firstOffence(error: ValidationError, parent: string): Error {
+  const path = memberPath(parent, error.property);
+  // A missing or mistyped value fails several validators at once; `nestedValidation` says the least of them.
+  const failed = Object.entries(error.constraints ?? {}).filter(([name]) => name !== 'nestedValidation');
+  const constraint = failed.at(-1);
+  const child = error.children?.[0];
+  if (!constraint && child) return firstOffence(child, path);
+  if (constraint?.[0] === 'whitelistValidation') {
+    return unknownParameter(path);
+  }
+  const missing = error.value === undefined;
+  const message = constraint?.[1] ?? `${path} is not valid`;
+  return missing
+    ? ApiError.invalid(`Missing required parameter: '${path}'.`, path, 'missing_required_parameter')
+    : ApiError.invalid(`Invalid '${path}': ${message}.`, path, 'invalid_value');
+}
+
+const unknownParameter = (path: string): ApiError =>
+  ApiError.invalid(`Unrecognized request argument supplied: ${path}`, path, 'unknown_parameter');
+
+function memberPath(parent: string, property: string): string {
+  if (/^\d+$/.test(property)) return `${parent}[${property}]`;
+  return parent === '' ? property : `${parent}.${property}`;
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isRecord(value) && Object.keys(value).length === 0;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
