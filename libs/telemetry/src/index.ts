@@ -1,1 +1,1 @@
-export {};
+export { createLogger } from './logger.js';
