@@ -1,6 +1,6 @@
 import { DROPPED, type HeadPlan } from '@app/kv-policy';
 
-/** One KV head's entries as they lie in the cache. The arrays may be longer than the plan's T entries; the rest is not read. */
+/** One KV head's entries as they lie in the cache. The arrays may be longer than T entries; the rest is not read. */
 export interface SourceEntries {
   /** `[T, headSize]`, after RoPE. */
   readonly keys: Float32Array;
@@ -23,11 +23,11 @@ export interface HeadEntries {
 }
 
 /**
- * Applies a plan to the keys and values of one KV head (KVMerger, arXiv 2407.08454, eq. 7-8). The reference for kernels
- * on other devices.
+ * Applies a plan to the keys and values of one KV head (KVMerger, arXiv 2407.08454). The reference for kernels on
+ * other devices.
  *
- * Members of a set are averaged with weights m_i exp(-|k_p - k_i|^2 / (2 sigma^2)), m_i being the tokens that entry i stands for.
- * An entry that stands alone comes out as it was. With `values: 'count'` values are sums over tokens instead of means,
+ * Members of a set are averaged with weights m_i exp(-|k_p - k_i|^2 / (2 sigma^2)), m_i being the tokens that entry i
+ * stands for. An entry that stands alone comes out as it was. With `values: 'count'` values are sums over tokens instead of means,
  * those of sources that were merged before included.
  *
  * The pivot of every kept entry must be a member of its set. The source is left as it was.

@@ -12,7 +12,7 @@ export interface PolicyOptions {
   readonly mass?: MassMode | undefined;
 }
 
-/** Half of the kept entries are the most recent ones (H2O, arXiv 2306.14048, section 5). */
+/** Half of the kept entries are the most recent ones (H2O, arXiv 2306.14048). */
 const recentHalf = (entries: number) => Math.floor(entries / 2);
 
 /** Every policy but `full` is score x allocation x reduction. */

@@ -6,20 +6,20 @@ import type { Score } from './score/score.js';
 /**
  * Decides what becomes of a cache, without seeing it.
  *
- * A KV head whose allocation is all its entries is kept as it is: it needs neither statistics nor a plan, so `full`, and
- * every policy at budget 1, costs nothing.
+ * A KV head whose allocation is all its entries is kept as it is: it needs neither statistics nor a plan, so `full`,
+ * and every policy at budget 1, costs nothing.
  */
 export interface Policy {
   readonly name: string;
   /** What `plan` reads where it has to shrink a head. */
   readonly needs: StatisticsNeeded;
   /**
-   * Entries that each KV head keeps, `[layers * kvHeads]`, row-major, 1 <= n <= tokens. Depends on nothing but the shape, so that
-   * the size of a cache is known before its document is read.
+   * Entries that each KV head keeps, `[layers * kvHeads]`, row-major, 1 <= n <= tokens. Depends on nothing but the
+   * shape, so that the size of a cache is known before its document is read.
    * @throws InvalidBudgetError unless 0 < budget <= 1
    */
   allocate(shape: CacheShape, budget: number): Int32Array;
-  /** A plan of exactly min(entries, T) kept entries. Deterministic. `entries` is an integer >= 1. */
+  /** A plan of exactly min(entries, T) kept entries (`full`: T). Deterministic. `entries` is an integer >= 1. */
   plan(head: HeadStatistics, entries: number): HeadPlan;
 }
 

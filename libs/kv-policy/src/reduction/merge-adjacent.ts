@@ -5,7 +5,7 @@ import type { Reduction } from './reduction.js';
 /**
  * What a merged entry says of the tokens it stands for.
  * - `log`: log(tokens) is added to its attention logit: exact where the keys are equal
- * - `count`: its value is multiplied by the tokens, as published (KVMerger, eq. 8)
+ * - `count`: its value is multiplied by the tokens, as published
  * - `none`: neither
  */
 export const MASS_MODES = ['log', 'count', 'none'] as const;
@@ -27,8 +27,8 @@ const NARROW_SHARES = { recent: 0.08, attended: 0.02 };
 
 /**
  * KVMerger (arXiv 2407.08454) at an exact budget: the T - n most similar adjacent pairs of unprotected entries are
- * joined and every run of joined pairs is a merging set, whose pivot is the member with the largest score. Protected are the most
- * recent entries and those with the largest score. Of equals the earlier comes first throughout.
+ * joined and every run of joined pairs is a merging set, whose pivot is the member with the largest score. Protected
+ * are the most recent entries and those with the largest score. Of equals the earlier comes first throughout.
  */
 export function mergeAdjacent(mass: MassMode): Reduction {
   return {
@@ -54,11 +54,12 @@ function unprotectedPairs(sources: number, score: Float32Array, entries: number)
 /**
  * How many entries are protected for being recent and for their score, given T sources and n < T to keep.
  *
- * Joining every unprotected pair leaves the protected entries and the runs between them. The recent ones are one block at the end and
- * each of the others splits one run at most, so recent + 2 attended + 1 entries are left: n is reached exactly when
- * that is at most n. Together at most n / 2 implies it where recent >= 1; the second bound is for recent = 0.
+ * Why n is always reached: joining every unprotected pair leaves the protected entries and the runs between them. The
+ * recent ones are one block at the end and each of the others splits one run at most, so recent + 2 attended + 1
+ * entries are left. With recent + attended <= n / 2 that is at most n where attended < n / 2, and it is: the recent
+ * share is the larger one, so attended <= recent, and recent = 0 leaves attended = 0.
  */
-export function protectedCounts(sources: number, entries: number): { recent: number; attended: number } {
+function protectedCounts(sources: number, entries: number): { recent: number; attended: number } {
   const shares = entries >= Math.floor(WIDE_BUDGET * sources) ? WIDE_SHARES : NARROW_SHARES;
   let recent = Math.floor(shares.recent * sources);
   let attended = Math.floor(shares.attended * sources);
@@ -68,7 +69,7 @@ export function protectedCounts(sources: number, entries: number): { recent: num
     recent = Math.floor((recent * limit) / wanted);
     attended = Math.floor((attended * limit) / wanted);
   }
-  return { recent, attended: Math.min(attended, Math.floor((entries - 1 - recent) / 2)) };
+  return { recent, attended };
 }
 
 /** Turns joined pairs (`[T - 1]`) into sets of consecutive entries. */

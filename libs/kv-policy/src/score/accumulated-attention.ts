@@ -1,6 +1,6 @@
 import type { Score } from './score.js';
 
-/** Attention summed over all queries and over the query heads of the KV head (H2O, arXiv 2306.14048, section 4.1). */
+/** Attention summed over all queries and over the query heads of the KV head (H2O, arXiv 2306.14048). */
 export const accumulatedAttention: Score = {
   needs: { attention: true },
   of: (head) => head.attention,

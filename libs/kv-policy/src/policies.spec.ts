@@ -1,0 +1,278 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  createPolicy,
+  DROPPED,
+  type HeadPlan,
+  type HeadStatistics,
+  InvalidBudgetError,
+  InvalidMassModeError,
+  isPolicyName,
+  MASS_MODES,
+  policyNames,
+  UnknownPolicyError,
+} from './index.js';
+
+/** Few distinct levels make ties common; one level makes everything constant. */
+const levels = fc.constantFrom(1, 2, 5, 1000);
+
+function values(length: number, low: number, high: number): fc.Arbitrary<Float32Array> {
+  return levels.chain((n) =>
+    fc
+      .array(fc.integer({ min: 0, max: n - 1 }), { minLength: length, maxLength: length })
+      .map((steps) => Float32Array.from(steps, (s) => low + ((high - low) * s) / n)),
+  );
+}
+
+const heads: fc.Arbitrary<HeadStatistics> = fc
+  .oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 200 }))
+  .chain((entries) =>
+    fc.record({
+      entries: fc.constant(entries),
+      attention: values(entries, 0, 50),
+      similarity: values(entries - 1, -1, 1),
+      mass: fc
+        .array(fc.integer({ min: 1, max: 4 }), { minLength: entries, maxLength: entries })
+        .map((m) => Float32Array.from(m)),
+    }),
+  );
+
+const budgets = fc.oneof(
+  fc.constantFrom(1, 0.999, 0.5, 0.45, 0.449, 0.35, 0.1, 1e-9),
+  fc.double({ min: 1e-6, max: 1, noNaN: true }),
+);
+
+const indices = (length: number) => Array.from({ length }, (_, i) => i);
+
+/** The k best of the candidates, by sorting objects: larger value first, then earlier. */
+function best(candidates: number[], value: ArrayLike<number>, k: number): number[] {
+  return [...candidates].sort((a, b) => value[b]! - value[a]! || a - b).slice(0, k);
+}
+
+function membersOf(plan: HeadPlan): number[][] {
+  return indices(plan.entries).map((set) => indices(plan.target.length).filter((i) => plan.target[i] === set));
+}
+
+/** Every source joins one kept entry or is dropped; no kept entry is empty, they are in source order, pivots are members. */
+function expectWellFormed(plan: HeadPlan, sources: number) {
+  expect(plan.target).toHaveLength(sources);
+  expect(plan.pivot).toHaveLength(plan.entries);
+  expect(plan.target.every((target) => target >= DROPPED && target < plan.entries)).toBe(true);
+  const members = membersOf(plan);
+  expect(members.every((set, t) => set.includes(plan.pivot[t]!))).toBe(true);
+  expect(members.every((set, t) => t === 0 || set[0]! > members[t - 1]![0]!)).toBe(true);
+}
+
+const keptByBudget = (budget: number, tokens: number) => Math.max(1, Math.floor(budget * tokens));
+
+describe('every policy', () => {
+  it.each(policyNames)('%s keeps exactly the entries it was allocated, in a well-formed plan', (name) => {
+    const policy = createPolicy(name);
+    fc.assert(
+      fc.property(heads, budgets, (head, budget) => {
+        const entries = policy.allocate({ tokens: head.entries, layers: 1, kvHeads: 1 }, budget)[0]!;
+        expect(entries).toBe(name === 'full' ? head.entries : keptByBudget(budget, head.entries));
+        const plan = policy.plan(head, entries);
+        expect(plan.entries).toBe(entries);
+        expectWellFormed(plan, head.entries);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each(policyNames)('%s at budget 1 keeps everything as it is and reads no statistics', (name) => {
+    const policy = createPolicy(name);
+    expect([...policy.allocate({ tokens: 7, layers: 2, kvHeads: 3 }, 1)]).toEqual([7, 7, 7, 7, 7, 7]);
+    const none = new Float32Array(0);
+    const plan = policy.plan({ entries: 7, attention: none, similarity: none, mass: new Float32Array(7).fill(1) }, 7);
+    expect([...plan.target]).toEqual(indices(7));
+    expect([...plan.pivot]).toEqual(indices(7));
+  });
+
+  it.each(policyNames)('%s answers NaN statistics with a well-formed plan of the same size', (name) => {
+    const head = {
+      entries: 40,
+      attention: new Float32Array(40).fill(Number.NaN, 5, 30),
+      similarity: new Float32Array(39).fill(Number.NaN, 10),
+      mass: new Float32Array(40).fill(1),
+    };
+    const plan = createPolicy(name).plan(head, 14);
+    expect(plan.entries).toBe(name === 'full' ? 40 : 14);
+    expectWellFormed(plan, 40);
+  });
+});
+
+describe('full', () => {
+  it('keeps everything whatever the budget, and needs nothing', () => {
+    const full = createPolicy('full');
+    expect(full.needs).toEqual({ attention: false, similarity: false });
+    expect([...full.allocate({ tokens: 10, layers: 1, kvHeads: 2 }, 0.1)]).toEqual([10, 10]);
+    const none = new Float32Array(0);
+    expect([...full.plan({ entries: 10, attention: none, similarity: none, mass: none }, 1).target]).toEqual(
+      indices(10),
+    );
+  });
+});
+
+describe('h2o', () => {
+  const h2o = createPolicy('h2o');
+
+  it('keeps the floor(n / 2) most recent and the heaviest of the rest', () => {
+    expect(h2o.needs).toEqual({ attention: true, similarity: false });
+    fc.assert(
+      fc.property(heads, budgets, (head, budget) => {
+        const n = keptByBudget(budget, head.entries);
+        const recent = indices(head.entries).slice(head.entries - Math.floor(n / 2));
+        const older = indices(head.entries - recent.length);
+        const expected = [...best(older, head.attention, n - recent.length), ...recent].sort((a, b) => a - b);
+        const plan = h2o.plan(head, n);
+        expect([...plan.pivot]).toEqual(expected);
+        expect(membersOf(plan)).toEqual(expected.map((i) => [i]));
+        expect([...plan.target].filter((t) => t === DROPPED)).toHaveLength(head.entries - n);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('kvmerger', () => {
+  const kvmerger = createPolicy('kvmerger');
+
+  /** Shares of T, scaled down to n / 2 together. */
+  function slowProtected(head: HeadStatistics, n: number): Set<number> {
+    const [recentShare, attendedShare] = n >= Math.floor(0.45 * head.entries) ? [0.17, 0.12] : [0.08, 0.02];
+    let recent = Math.floor(recentShare * head.entries);
+    let attended = Math.floor(attendedShare * head.entries);
+    const half = Math.floor(n / 2);
+    const both = recent + attended;
+    if (both > half) [recent, attended] = [Math.floor((recent * half) / both), Math.floor((attended * half) / both)];
+    const older = indices(head.entries - recent);
+    return new Set([...best(older, head.attention, attended), ...indices(head.entries).slice(older.length)]);
+  }
+
+  it('joins the T - n most similar unprotected adjacent pairs, around the most attended member', () => {
+    expect(kvmerger.needs).toEqual({ attention: true, similarity: true });
+    fc.assert(
+      fc.property(heads, budgets, (head, budget) => {
+        const n = keptByBudget(budget, head.entries);
+        const untouchable = n < head.entries ? slowProtected(head, n) : new Set(indices(head.entries));
+        const pairs = indices(head.entries - 1).filter((i) => !untouchable.has(i) && !untouchable.has(i + 1));
+        expect(pairs.length).toBeGreaterThanOrEqual(head.entries - n);
+        const joined = new Set(best(pairs, head.similarity, head.entries - n));
+        const sets: number[][] = [];
+        for (const i of indices(head.entries)) {
+          if (joined.has(i - 1)) sets.at(-1)!.push(i);
+          else sets.push([i]);
+        }
+        const plan = kvmerger.plan(head, n);
+        expect(membersOf(plan)).toEqual(sets);
+        expect([...plan.pivot]).toEqual(sets.map((set) => best(set, head.attention, 1)[0]));
+        for (const set of sets) if (set.some((i) => untouchable.has(i))) expect(set).toHaveLength(1);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('drops nothing: the masses of the sets sum to the tokens', () => {
+    fc.assert(
+      fc.property(heads, budgets, (head, budget) => {
+        const plan = kvmerger.plan(head, keptByBudget(budget, head.entries));
+        const mass = membersOf(plan).map((set) => set.reduce((sum, i) => sum + head.mass[i]!, 0));
+        expect(mass.reduce((a, b) => a + b, 0)).toBe(head.mass.reduce((a, b) => a + b, 0));
+      }),
+    );
+  });
+
+  it('meets every n of every small T when the attended entries lie as badly as they can', () => {
+    for (let entries = 1; entries <= 120; entries++) {
+      // Every second entry heavy: each protected one stands alone and breaks two pairs.
+      const head = {
+        entries,
+        attention: Float32Array.from({ length: entries }, (_, i) => (i % 2 === 1 ? 9 - i / 1000 : 1)),
+        similarity: new Float32Array(entries - 1).fill(0.5),
+        mass: new Float32Array(entries).fill(1),
+      };
+      for (let n = 1; n <= entries; n++) {
+        const plan = kvmerger.plan(head, n);
+        expect(plan.entries).toBe(n);
+        expect(plan.target[entries - 1]).toBe(n - 1);
+      }
+    }
+  });
+
+  it('protects the published shares, scaled down to half of what is kept', () => {
+    const size = 1000;
+    const falling = Float32Array.from({ length: size }, (_, i) => size - i);
+    const constant = new Float32Array(size).fill(1);
+    const firstJoined = (n: number) => {
+      // Attention falls along the sequence, so the attended entries are the first ones; similarity falls, so joining starts behind them.
+      const plan = kvmerger.plan({ entries: size, attention: falling, similarity: falling, mass: constant }, n);
+      return membersOf(plan).findIndex((set) => set.length > 1);
+    };
+    const aloneAtEnd = (n: number) => {
+      const plan = kvmerger.plan(
+        { entries: size, attention: falling, similarity: falling.slice().reverse(), mass: constant },
+        n,
+      );
+      return membersOf(plan)
+        .reverse()
+        .findIndex((set) => set.length > 1);
+    };
+    // Kept -> attended and recent entries: 12 % and 17 % from 45 % on, 2 % and 8 % below.
+    const expected = { 600: [120, 170], 500: [103, 146], 450: [93, 131], 449: [20, 80], 350: [20, 80], 100: [10, 40] };
+    for (const [n, shares] of Object.entries(expected)) {
+      expect([firstJoined(Number(n)), aloneAtEnd(Number(n))]).toEqual(shares);
+    }
+  });
+
+  it('combines as its mass option says', () => {
+    const head = {
+      entries: 3,
+      attention: Float32Array.of(1, 2, 3),
+      similarity: Float32Array.of(1, 0),
+      mass: new Float32Array(3).fill(1),
+    };
+    const combine = (mass?: (typeof MASS_MODES)[number]) => createPolicy('kvmerger', { mass }).plan(head, 2).combine;
+    expect(combine()).toEqual({ sigma: 5, values: 'mean', logMass: true });
+    expect(combine('log')).toEqual(combine());
+    expect(combine('none')).toEqual({ sigma: 5, values: 'mean', logMass: false });
+    expect(combine('count')).toEqual({ sigma: 5, values: 'count', logMass: false });
+  });
+});
+
+describe('bad input', () => {
+  it('names the known policies when one is unknown', () => {
+    for (const name of ['', 'H2O', 'constructor', '__proto__', 'kvmerger ']) {
+      expect(isPolicyName(name)).toBe(false);
+      expect(() => createPolicy(name)).toThrow(UnknownPolicyError);
+    }
+    expect(() => createPolicy('zip')).toThrow("Expected a compression policy of full, h2o, kvmerger, found 'zip'.");
+    expect(isPolicyName(3)).toBe(false);
+    expect(policyNames.every(isPolicyName)).toBe(true);
+  });
+
+  it.each([0, -0.1, 1.0001, 2, Number.NaN, Number.POSITIVE_INFINITY, '0.5', null, undefined])(
+    'refuses budget %s',
+    (budget) => {
+      for (const name of policyNames) {
+        const allocate = () => createPolicy(name).allocate({ tokens: 10, layers: 1, kvHeads: 1 }, budget as number);
+        expect(allocate).toThrow(InvalidBudgetError);
+        expect(allocate).toThrow(`found ${typeof budget === 'string' ? '"0.5"' : budget}.`);
+      }
+    },
+  );
+
+  it('refuses an unknown mass mode', () => {
+    expect(() => createPolicy('kvmerger', { mass: 'mean' as 'log' })).toThrow(InvalidMassModeError);
+  });
+
+  it('refuses statistics that are too short and a number of entries that is none', () => {
+    const short = new Float32Array(2);
+    const head = { entries: 5, attention: short, similarity: short, mass: short };
+    expect(() => createPolicy('h2o').plan(head, 3)).toThrow('Expected 5 values of attention, found 2.');
+    expect(() => createPolicy('kvmerger').plan({ ...head, attention: new Float32Array(5) }, 3)).toThrow(
+      'Expected 4 values of similarity, found 2.',
+    );
+    for (const n of [0, -1, 1.5, Number.NaN]) expect(() => createPolicy('h2o').plan(head, n)).toThrow(RangeError);
+  });
+});
