@@ -1,0 +1,8 @@
+// Loaded before an app that start.mjs runs (node --import): if start.mjs is killed hard, the app drains and ends too.
+if (process.channel) {
+  process.on('disconnect', () => {
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => process.exit(1), 30_000).unref();
+  });
+  process.channel.unref(); // the channel alone must not keep the app running
+}

@@ -1,0 +1,95 @@
+// What runs when Longhaul runs here: Redis (unless REDIS_URL names one), the API and one worker.
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { modelFile, root } from './paths.mjs';
+import { startRedis } from './redis-server.mjs';
+import { SetupError } from './setup-error.mjs';
+import { supervise } from './supervisor.mjs';
+
+const exitWithParent = new URL('./exit-with-parent.mjs', import.meta.url).href;
+
+/** How long a stopped app may drain: what it allows itself (LONGHAUL_DRAIN_SECONDS) and a little more. */
+const grace = (Number(process.env.LONGHAUL_DRAIN_SECONDS || 25) + 5) * 1000;
+
+/**
+ * Starts everything and keeps it running.
+ * @param {object} options
+ * @param {number} options.port of the API
+ * @param {string} options.dataDir LONGHAUL_DATA_DIR of the apps
+ * @param {string} [options.redis] path of redis-server; absent: REDIS_URL is used
+ * @param {'inherit' | number} options.output where the apps print: here, or to a file descriptor
+ * @param {(name: string, what: string, delay: number) => void} options.onDeath a part died and is started again
+ */
+export async function startServices({ port, dataDir, redis, output, onDeath }) {
+  mkdirSync(dataDir, { recursive: true });
+  const ownRedis = redis && (await startRedis(redis, join(dataDir, 'redis'), (...death) => onDeath('redis', ...death)));
+  const env = {
+    ...process.env,
+    PORT: String(port),
+    REDIS_URL: ownRedis?.url ?? process.env.REDIS_URL,
+    LONGHAUL_DATA_DIR: dataDir,
+    LONGHAUL_MODEL: modelFile,
+  };
+  const app = (name) =>
+    supervise({
+      // detached, as Redis is: Ctrl-C reaches us only. The channel tells the app when we are gone (exit-with-parent).
+      spawn: () =>
+        spawn(process.execPath, ['--enable-source-maps', '--import', exitWithParent, `dist/apps/${name}/src/main.js`], {
+          cwd: root,
+          env,
+          stdio: ['ignore', output, output, 'ipc'],
+          detached: true,
+        }),
+      onDeath: (...death) => onDeath(name, ...death),
+    });
+  const api = app('api');
+  const worker = app('worker');
+  return {
+    url: `http://127.0.0.1:${port}`,
+    redisUrl: env.REDIS_URL,
+    /**
+     * Drains and ends everything: worker, then API, then Redis.
+     * @param {AbortSignal} [now] aborted: whatever still runs is killed (Redis is always ended properly)
+     */
+    async stop(now) {
+      await worker.stop(grace, now);
+      await api.stop(grace, now);
+      await ownRedis?.stop();
+    },
+  };
+}
+
+/** Resolves when `GET /health` is answered with 200. */
+export async function untilHealthy(url, signal) {
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(5000) });
+      await response.body?.cancel();
+      if (response.ok) return;
+    } catch {
+      // not listening yet
+    }
+    await delay(200, undefined, { signal });
+  }
+}
+
+/** PORT, checked to be free. */
+export async function apiPort() {
+  const port = Number(process.env.PORT || 8080);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new SetupError(`PORT: expected a number from 1 to 65535, found ${process.env.PORT}`);
+  }
+  const probe = net.createServer();
+  try {
+    await new Promise((resolve, reject) => probe.once('error', reject).listen(port, '127.0.0.1', resolve));
+  } catch (error) {
+    const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code})`;
+    throw new SetupError(`Port ${port} ${why}. Choose another: PORT=${port + 1} npm start`);
+  }
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}

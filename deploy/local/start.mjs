@@ -1,0 +1,45 @@
+// `npm start`: set-up, then the API and one worker in the foreground until Ctrl-C.
+import { once } from 'node:events';
+import { onInterrupt } from './interrupt.mjs';
+import { dataDir } from './paths.mjs';
+import { prepare } from './prepare.mjs';
+import { apiPort, startServices, untilHealthy } from './services.mjs';
+import { exitWith } from './setup-error.mjs';
+import { bold, dim, step, warn } from './terminal.mjs';
+
+async function main() {
+  const { redis } = await prepare();
+  const port = await apiPort();
+  const { stop, now } = onInterrupt();
+  const services = await startServices({
+    port,
+    dataDir,
+    redis,
+    output: 'inherit',
+    onDeath: (name, what, delay) => {
+      if (!stop.aborted) warn(`${name} ended (${what}); starting it again in ${Math.round(delay / 1000)} s`);
+    },
+  });
+  if (redis) step('redis', `${services.redisUrl}, data in ${dataDir}`);
+  step('start', 'API and worker ...');
+  untilHealthy(services.url, stop).then(
+    () => console.log(howToTry(services.url)),
+    () => {},
+  );
+  if (!stop.aborted) await once(stop, 'abort');
+  step('stop', `finishing or handing back what runs ... ${dim('(Ctrl-C again: at once)')}`);
+  await services.stop(now);
+  step('stop', 'done');
+}
+
+const howToTry = (url) => `
+${bold('Longhaul is ready:')} ${url}
+
+  curl ${url}/v1/models
+  curl ${url}/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"smollm2-135m-instruct","messages":[{"role":"user","content":"What is a batch job?"}]}'
+
+  The OpenAI client works with baseURL ${url}/v1; npm run demo shows a whole batch. Ctrl-C stops.
+`;
+
+main().then(() => process.exit(0), exitWith);
