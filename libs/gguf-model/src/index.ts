@@ -1,1 +1,6 @@
-export {};
+export { CHAT_ROLES, type ChatMessage, type ChatOptions, type ChatTemplate } from './chat-template.js';
+export * from './errors.js';
+export { GgufModel } from './gguf-model.js';
+export type { LlamaHyperparameters } from './hyperparameters.js';
+export { TokenTextDecoder } from './token-text-decoder.js';
+export { MAX_WORD_BYTES, type Tokenizer } from './tokenizer.js';
