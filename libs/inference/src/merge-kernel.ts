@@ -27,8 +27,8 @@ export interface HeadEntries {
  * other devices.
  *
  * Members of a set are averaged with weights m_i exp(-|k_p - k_i|^2 / (2 sigma^2)), m_i being the tokens that entry i
- * stands for. An entry that stands alone comes out as it was. With `values: 'count'` values are sums over tokens instead of means,
- * those of sources that were merged before included.
+ * stands for. An entry that stands alone comes out as it was. With `values: 'count'` values are sums over tokens
+ * instead of means, those of sources that were merged before included.
  *
  * The pivot of every kept entry must be a member of its set. The source is left as it was.
  */
@@ -99,7 +99,8 @@ function squaredDistance(keys: Float32Array, a: number, b: number, headSize: num
 export function adjacentSimilarity(keys: Float32Array, entries: number, headSize: number, out: Float32Array): void {
   if (keys.length < entries * headSize || out.length < entries - 1) {
     throw new RangeError(
-      `Expected keys of ${entries} x ${headSize} values and room for ${entries - 1} similarities, found ${keys.length} and ${out.length}.`,
+      `Expected keys of ${entries} x ${headSize} values and room for ${entries - 1} similarities, ` +
+        `found ${keys.length} and ${out.length}.`,
     );
   }
   let squaredNorm = firstSquaredNorm(keys, headSize);
@@ -129,7 +130,8 @@ function checkSource({ keys, values, mass }: SourceEntries, entries: number, hea
   const needed = entries * headSize;
   if (keys.length < needed || values.length < needed || mass.length < entries) {
     throw new RangeError(
-      `Expected ${entries} entries of ${headSize} values, found ${keys.length} key values, ${values.length} values and ${mass.length} masses.`,
+      `Expected ${entries} entries of ${headSize} values, ` +
+        `found ${keys.length} key values, ${values.length} values and ${mass.length} masses.`,
     );
   }
 }

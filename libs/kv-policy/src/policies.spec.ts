@@ -53,7 +53,7 @@ function membersOf(plan: HeadPlan): number[][] {
   return indices(plan.entries).map((set) => indices(plan.target.length).filter((i) => plan.target[i] === set));
 }
 
-/** Every source joins one kept entry or is dropped; no kept entry is empty, they are in source order, pivots are members. */
+/** Every source joins one kept entry or is dropped; kept entries are in source order and hold their pivots. */
 function expectWellFormed(plan: HeadPlan, sources: number) {
   expect(plan.target).toHaveLength(sources);
   expect(plan.pivot).toHaveLength(plan.entries);
@@ -205,7 +205,7 @@ describe('kvmerger', () => {
     const falling = Float32Array.from({ length: size }, (_, i) => size - i);
     const constant = new Float32Array(size).fill(1);
     const firstJoined = (n: number) => {
-      // Attention falls along the sequence, so the attended entries are the first ones; similarity falls, so joining starts behind them.
+      // Attention falls, so the attended entries are the first ones; similarity falls, so joining starts behind them.
       const plan = kvmerger.plan({ entries: size, attention: falling, similarity: falling, mass: constant }, n);
       return membersOf(plan).findIndex((set) => set.length > 1);
     };

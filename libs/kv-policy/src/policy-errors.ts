@@ -15,7 +15,8 @@ export class InvalidBudgetError extends Error {
   constructor(readonly budget: unknown) {
     const found = typeof budget === 'number' ? String(budget) : (JSON.stringify(budget) ?? typeof budget);
     super(
-      `Expected a compression budget above 0 and at most 1 (0.35 keeps 35 % of the cache), found ${found}. Give a number in that range.`,
+      `Expected a compression budget above 0 and at most 1 (0.35 keeps 35 % of the cache), found ${found}. ` +
+        'Give a number in that range.',
     );
   }
 }
