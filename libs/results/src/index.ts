@@ -1,1 +1,11 @@
-export {};
+export { type ItemResult, isSuccess } from './item-result.js';
+export { MissingResultsError, type OutputFiles, writeOutputFiles } from './output-files.js';
+export {
+  assertRedisReady,
+  connectRedis,
+  connectRedisForRequests,
+  warnAboutRedisSettings,
+} from './redis-connection.js';
+export { RedisUnavailableError } from './redis-errors.js';
+export { RedisResultStore } from './redis-result-store.js';
+export { type ProgressEvent, type Recorded, type ResultCounts, ResultStore } from './result-store.js';

@@ -1,0 +1,116 @@
+import { createServer } from 'node:net';
+import { Logger } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type RedisServer, startRedis } from '../../../test/redis-server.js';
+import { assertRedisReady, connectRedis, connectRedisForRequests, warnAboutRedisSettings } from './redis-connection.js';
+import { RedisUnavailableError } from './redis-errors.js';
+
+let server: RedisServer;
+const open: Redis[] = [];
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterEach(() => {
+  for (const redis of open.splice(0)) redis.disconnect();
+});
+afterAll(() => server?.stop());
+
+const kept = (redis: Redis): Redis => {
+  open.push(redis);
+  return redis;
+};
+
+const elapsed = async (work: () => Promise<unknown>): Promise<number> => {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+};
+
+describe('assertRedisReady', () => {
+  it('resolves where Redis answers', async () => {
+    await assertRedisReady(server.url);
+  });
+
+  it('says within the time given that there is none, and what to do, without the password', async () => {
+    const took = await elapsed(async () => {
+      const error = await assertRedisReady('redis://me:secret@127.0.0.1:1', 500).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(RedisUnavailableError);
+      expect(String(error)).toContain('redis://***@127.0.0.1:1 cannot be used: no connection within 0.5 s');
+      expect(String(error)).toContain('ECONNREFUSED');
+      expect(String(error)).toContain('point REDIS_URL at one that runs');
+      expect(String(error)).not.toContain('secret');
+    });
+    expect(took).toBeLessThan(2000);
+  });
+
+  it('does not wait for ever for a server that accepts and says nothing', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => silent.once('listening', resolve));
+    const { port } = silent.address() as { port: number };
+    const took = await elapsed(() =>
+      expect(assertRedisReady(`redis://127.0.0.1:${port}`, 500)).rejects.toThrow(RedisUnavailableError),
+    );
+    expect(took).toBeLessThan(2000);
+    silent.close();
+  });
+
+  it('says at once that the password is wrong', async () => {
+    const admin = kept(new Redis(server.url));
+    await admin.config('SET', 'requirepass', 'right');
+    try {
+      const took = await elapsed(() =>
+        expect(assertRedisReady(server.url.replace('//', '//:wrong@'), 30_000)).rejects.toThrow(/WRONGPASS/),
+      );
+      expect(took).toBeLessThan(5000);
+      await expect(assertRedisReady(server.url, 30_000)).rejects.toThrow(/NOAUTH/);
+    } finally {
+      await admin.config('SET', 'requirepass', '');
+    }
+  });
+});
+
+describe('warnAboutRedisSettings', () => {
+  it('is silent about a Redis that is safe for jobs and loud about one that is not', async () => {
+    const redis = kept(connectRedis(server.url));
+    const warn = vi.fn();
+    await warnAboutRedisSettings(redis, { warn });
+    expect(warn).not.toHaveBeenCalled();
+    await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    await redis.config('SET', 'appendonly', 'no');
+    await warnAboutRedisSettings(redis, { warn });
+    await redis.config('SET', 'maxmemory-policy', 'noeviction');
+    await redis.config('SET', 'appendonly', 'yes');
+    expect(warn.mock.calls.map(([message]) => message)).toEqual([
+      expect.stringContaining('maxmemory-policy is "allkeys-lru"'),
+      expect.stringContaining('appendonly is "no"'),
+    ]);
+  });
+});
+
+describe('connections while Redis is away', () => {
+  it('those for requests fail fast, the others wait, both recover, and one line each tells of it', async () => {
+    const lines: string[] = [];
+    const take = (message: unknown): void => void lines.push(String(message));
+    vi.spyOn(Logger.prototype, 'warn').mockImplementation(take);
+    vi.spyOn(Logger.prototype, 'log').mockImplementation(take);
+    const requests = kept(connectRedisForRequests(server.url));
+    const patient = kept(connectRedis(server.url));
+    await Promise.all([requests.connect(), patient.connect()]);
+    const bothGone = Promise.all([requests, patient].map((r) => new Promise((done) => r.once('close', () => done(0)))));
+    await server.kill();
+    await bothGone;
+    const took = await elapsed(() => expect(requests.set('a', '1')).rejects.toThrow());
+    expect(took).toBeLessThan(1000);
+    const waiting = patient.set('b', '2');
+    const back = new Promise((done) => requests.once('ready', () => done(0)));
+    await server.restart();
+    expect(await waiting).toBe('OK');
+    await back;
+    // What failed was not sent later.
+    expect(await requests.get('a')).toBeNull();
+    expect(lines.filter((line) => line.startsWith('Lost')).length).toBe(2);
+    expect(lines.filter((line) => line.endsWith('is back')).length).toBe(2);
+  });
+});
