@@ -8,6 +8,9 @@ export function onInterrupt() {
   const stop = new AbortController();
   const now = new AbortController();
   let first;
+  // Ctrl-C ends `tee` in `npm start | tee log` before us: nobody reads what we still print.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(name, () => {
       first ??= Date.now();

@@ -39,7 +39,7 @@ ${bold('Longhaul is ready:')} ${url}
   curl ${url}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"smollm2-135m-instruct","messages":[{"role":"user","content":"What is a batch job?"}]}'
 
-  The OpenAI client works with baseURL ${url}/v1; npm run demo shows a whole batch. Ctrl-C stops.
+  The OpenAI client works with baseURL ${url}/v1. Ctrl-C stops everything.
 `;
 
 main().then(() => process.exit(0), exitWith);
