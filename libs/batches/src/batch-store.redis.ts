@@ -1,0 +1,87 @@
+import type { Redis } from 'ioredis';
+import { type BatchRecord, type BatchStatus, BatchStore, ENDED_STATUSES } from './batch-record.js';
+
+/** One hash tag for all: a record and the set of unfinished batches change together, so they share a cluster slot. */
+const recordKey = (id: string): string => `longhaul:{batches}:${id}`;
+/** Set: ids of batches that have not ended. */
+const UNFINISHED_KEY = 'longhaul:{batches}:unfinished';
+
+/**
+ * Changes a record while its status is one of those allowed. A record is a hash of JSON values, so that the script
+ * never has to parse JSON (Redis' cjson turns [] into {}).
+ * KEYS: record, unfinished. ARGV: id, seconds to keep it when it ends, 1 if it ends, number of allowed statuses, those,
+ * then field, value ... with an empty value for a field to remove. Returns 1 if it changed.
+ */
+const TRANSITION = `
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status then return 0 end
+local allowed = false
+local count = tonumber(ARGV[4])
+for i = 5, 4 + count do if ARGV[i] == status then allowed = true end end
+if not allowed then return 0 end
+for i = 5 + count, #ARGV, 2 do
+  if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[1], ARGV[i])
+  else redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
+if ARGV[3] == '1' then
+  redis.call('SREM', KEYS[2], ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return 1
+`;
+
+interface BatchScripts {
+  transitionBatch(record: string, unfinished: string, ...args: (string | number)[]): Promise<0 | 1>;
+}
+
+/** Batch records in Redis; a batch that ended expires after the retention time. */
+export class RedisBatchStore extends BatchStore {
+  private readonly redis: Redis & BatchScripts;
+
+  constructor(
+    redis: Redis,
+    private readonly retentionSeconds: number,
+  ) {
+    super();
+    redis.defineCommand('transitionBatch', { numberOfKeys: 2, lua: TRANSITION });
+    this.redis = redis as Redis & BatchScripts;
+  }
+
+  override async create(record: BatchRecord): Promise<void> {
+    const replies = await this.redis
+      .multi()
+      .hset(recordKey(record.id), Object.fromEntries(toFields(record)))
+      .sadd(UNFINISHED_KEY, record.id)
+      .exec();
+    for (const [error] of replies ?? []) if (error) throw error;
+  }
+
+  override async get(id: string): Promise<BatchRecord | undefined> {
+    const fields = Object.entries(await this.redis.hgetall(recordKey(id)));
+    if (fields.length === 0) return undefined;
+    return Object.fromEntries(fields.map(([name, json]) => [name, JSON.parse(json)])) as unknown as BatchRecord;
+  }
+
+  override async transition(id: string, from: readonly BatchStatus[], change: Partial<BatchRecord>): Promise<boolean> {
+    const ends = change.status !== undefined && ENDED_STATUSES.includes(change.status);
+    const changed = await this.redis.transitionBatch(
+      recordKey(id),
+      UNFINISHED_KEY,
+      id,
+      this.retentionSeconds,
+      ends ? 1 : 0,
+      from.length,
+      ...from.map((status) => JSON.stringify(status)),
+      ...toFields(change).flat(),
+    );
+    return changed === 1;
+  }
+
+  override async unfinished(): Promise<string[]> {
+    return this.redis.smembers(UNFINISHED_KEY);
+  }
+}
+
+/** Field and JSON value; an empty string where the value is undefined. */
+const toFields = (record: Partial<BatchRecord>): [string, string][] =>
+  Object.entries(record).map(([name, value]) => [name, value === undefined ? '' : JSON.stringify(value)]);

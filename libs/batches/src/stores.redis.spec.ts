@@ -1,0 +1,113 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type RedisServer, startRedis } from '../../../test/redis-server.js';
+import { type BatchRecord, newBatchId } from './batch-record.js';
+import { RedisBatchStore } from './batch-store.redis.js';
+import { type FileRecord, fileBlobKey, newFileId } from './file-record.js';
+import { RedisFileStore } from './file-store.redis.js';
+
+let server: RedisServer;
+let redis: Redis;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = new Redis(server.url);
+});
+afterAll(async () => {
+  redis?.disconnect();
+  await server?.stop();
+});
+beforeEach(() => redis.flushall());
+
+const newBatch = (): BatchRecord => ({
+  id: newBatchId(),
+  endpoint: '/v1/chat/completions',
+  input_file_id: 'file-1',
+  completion_window: '24h',
+  status: 'validating',
+  created_at: 1_700_000_000,
+  errors: [],
+  metadata: { note: 'a "quoted"\nnote', empty: '' },
+  compression: { policy: 'kvmerger', budget: 0.35 },
+});
+
+describe('RedisBatchStore', () => {
+  const retention = 100;
+
+  it('gives back what was created, types, empty lists and texts included', async () => {
+    const store = new RedisBatchStore(redis, retention);
+    const batch = newBatch();
+    await store.create(batch);
+    expect(await store.get(batch.id)).toEqual(batch);
+    expect(await store.get('batch_none')).toBeUndefined();
+    expect(await store.unfinished()).toEqual([batch.id]);
+  });
+
+  it('changes fields only from an allowed status', async () => {
+    const store = new RedisBatchStore(redis, retention);
+    const batch = newBatch();
+    await store.create(batch);
+    expect(await store.transition(batch.id, ['in_progress', 'finalizing'], { status: 'completed' })).toBe(false);
+    expect(await store.transition(batch.id, [], { status: 'completed' })).toBe(false);
+    expect(await store.transition('batch_none', ['validating'], { status: 'failed' })).toBe(false);
+    expect(await store.get('batch_none')).toBeUndefined();
+    expect(await store.get(batch.id)).toEqual(batch);
+    const change = { status: 'in_progress', in_progress_at: 1_700_000_001 } as const;
+    expect(await store.transition(batch.id, ['failed', 'validating'], change)).toBe(true);
+    expect(await store.get(batch.id)).toEqual({ ...batch, ...change });
+  });
+
+  it('lets exactly one of many contenders through', async () => {
+    const batch = newBatch();
+    const connections = Array.from({ length: 8 }, () => new Redis(server.url));
+    const stores = connections.map((connection) => new RedisBatchStore(connection, retention));
+    await stores[0]!.create(batch);
+    const won = await Promise.all(
+      Array.from({ length: 80 }, async (_, i) =>
+        (await stores[i % 8]!.transition(batch.id, ['validating'], { status: 'finalizing', finalizing_at: i }))
+          ? i
+          : -1,
+      ),
+    );
+    const winners = won.filter((i) => i >= 0);
+    expect(winners).toHaveLength(1);
+    expect(await stores[1]!.get(batch.id)).toMatchObject({ status: 'finalizing', finalizing_at: winners[0] });
+    for (const connection of connections) connection.disconnect();
+  });
+
+  it.each(['completed', 'failed', 'expired', 'cancelled'] as const)(
+    'a %s batch is finished and expires',
+    async (end) => {
+      const store = new RedisBatchStore(redis, retention);
+      const batch = newBatch();
+      const other = newBatch();
+      await store.create(batch);
+      await store.create(other);
+      await store.transition(batch.id, ['validating'], { status: 'in_progress' });
+      expect((await store.unfinished()).sort()).toEqual([batch.id, other.id].sort());
+      expect(await redis.ttl(`longhaul:{batches}:${batch.id}`)).toBe(-1);
+      await store.transition(batch.id, ['in_progress'], { status: end });
+      expect(await store.unfinished()).toEqual([other.id]);
+      expect(await redis.ttl(`longhaul:{batches}:${batch.id}`)).toBeGreaterThan(90);
+      expect(await redis.ttl(`longhaul:{batches}:${other.id}`)).toBe(-1);
+    },
+  );
+});
+
+describe('RedisFileStore', () => {
+  it('gives back what was created', async () => {
+    const store = new RedisFileStore(redis);
+    const id = newFileId();
+    const record: FileRecord = {
+      id,
+      filename: 'größe "1".jsonl',
+      purpose: 'batch',
+      bytes: 12,
+      created_at: 1_700_000_000,
+      blobKey: fileBlobKey(id),
+    };
+    await store.create(record);
+    expect(await store.get(id)).toEqual(record);
+    expect(await store.get('file-none')).toBeUndefined();
+  });
+});
