@@ -24,8 +24,10 @@ export class EngineAbortedError extends Error {
 /** The handle names no cache of this engine: it was released, or another engine made it. */
 export class UnknownCacheError extends Error {
   override readonly name = 'UnknownCacheError';
-  constructor(handle: number) {
-    super(`Expected the handle of a held cache, found ${handle}, which was released or never made. Prefill the prefix again.`);
+  constructor(readonly handle: number) {
+    super(
+      `Expected the handle of a held cache, found ${handle}, which was released or never made. Prefill the prefix again.`,
+    );
   }
 }
 

@@ -1,1 +1,18 @@
-export {};
+export { Engine, type EngineOptions } from './engine.js';
+export { ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } from './engine-errors.js';
+export type {
+  CacheHandle,
+  Compression,
+  EngineModel,
+  EnginePort,
+  GeneratedToken,
+  GenerateRequest,
+  Generation,
+  HeldCache,
+  PrefillRequest,
+  SamplingOptions,
+  TokenLogprob,
+} from './engine-port.js';
+export { applyPlan } from './merge-kernel.js';
+export { ModelFiles, type Precision, TensorShapeError, UnsupportedModelError } from './model-files.js';
+export { startEngine } from './start-engine.js';

@@ -1,1 +1,5 @@
-export {};
+export { DuplicateNameError, ELEMENT, type ElementType, type ExternalTensor, GraphBuilder } from './graph-builder.js';
+export type { LayerWeights, LinearWeight, LlamaDescription, LlamaShape } from './llama-description.js';
+export { IO } from './names.js';
+export { buildGraph } from './step-graph.js';
+export { PHASES, type Phase } from './step-values.js';

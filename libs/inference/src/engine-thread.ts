@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Engine, type EngineOptions } from './engine.js';
+import { callEngine, type EngineReply, type EngineRequest, toPlainError } from './engine-messages.js';
+
+/** Entry of the engine's thread: opens the engine, then executes calls one after another. */
+async function main(): Promise<void> {
+  const port = parentPort;
+  if (port === null) throw new Error('engine-thread.js is the entry of a worker thread; call startEngine instead.');
+  const reply = (message: EngineReply) => port.postMessage(message);
+  const engine = await Engine.open(workerData as EngineOptions);
+  const calls = new Map<number, AbortController>();
+  let last: Promise<void> = Promise.resolve();
+
+  port.on('message', (request: EngineRequest) => {
+    if (request.kind === 'abort') {
+      calls.get(request.id)?.abort();
+      return;
+    }
+    const { id, method, argument } = request;
+    const abort = new AbortController();
+    calls.set(id, abort);
+    if (method === 'close') for (const call of calls.values()) call.abort();
+    last = last
+      .then(() => callEngine(engine, method, argument, abort.signal))
+      .then(
+        (result) => reply({ kind: 'result', id, result }),
+        (error) => reply({ kind: 'error', id, error: toPlainError(error) }),
+      )
+      .then(() => {
+        calls.delete(id);
+        if (method === 'close') port.close();
+      });
+  });
+  reply({ kind: 'ready', model: engine.model });
+}
+
+main().catch((error) => parentPort?.postMessage({ kind: 'failed', error: toPlainError(error) } satisfies EngineReply));

@@ -1,0 +1,115 @@
+import { setImmediate } from 'node:timers/promises';
+import { GgufModel } from '@app/gguf-model';
+import { createPolicy } from '@app/kv-policy';
+import type { LlamaShape } from '@app/onnx-graph';
+import { Decoder } from './decoder.js';
+import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
+import type {
+  CacheHandle,
+  EngineModel,
+  EnginePort,
+  GenerateRequest,
+  Generation,
+  HeldCache,
+  PrefillRequest,
+} from './engine-port.js';
+import { generate } from './generate.js';
+import { compress, entryBytes, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
+import { ModelFiles, type Precision } from './model-files.js';
+import { type Checkpoint, readPrefix } from './prefix-reader.js';
+import { Sessions } from './sessions.js';
+
+export interface EngineOptions {
+  /** Path of the GGUF file. */
+  readonly modelPath: string;
+  /** Folder for graphs and weights made from the model file; about 1.1 (q8) or 4 (f32) bytes a parameter, and 4 bytes an embedding value. */
+  readonly cacheDir: string;
+  readonly precision: Precision;
+  /** Threads of the matrix products. */
+  readonly threads: number;
+}
+
+/** The engine itself, in the calling thread, which it blocks while a graph runs. Workers use `startEngine`. */
+export class Engine implements EnginePort {
+  readonly model: EngineModel;
+  private readonly shape: LlamaShape;
+  private readonly held = new Map<CacheHandle, HeldPrefix>();
+  private nextHandle = 1;
+
+  private constructor(
+    private readonly gguf: GgufModel,
+    files: ModelFiles,
+    private readonly sessions: Sessions,
+  ) {
+    this.shape = files.description.shape;
+    const { contextLength, layers, kvHeads, headSize } = this.shape;
+    this.model = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize) };
+  }
+
+  static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Engine> {
+    const gguf = await GgufModel.open(modelPath);
+    const files = await ModelFiles.prepare(gguf, cacheDir, precision);
+    const sessions = new Sessions(files, threads);
+    await sessions.get('decode');
+    return new Engine(gguf, files, sessions);
+  }
+
+  async prefill({ tokens, compression }: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
+    const policy = createPolicy(compression.policy);
+    policy.allocate(
+      { tokens: tokens.length, layers: this.shape.layers, kvHeads: this.shape.kvHeads },
+      compression.budget,
+    );
+    this.checkContext(tokens.length, 0);
+    const statistics = policy.needs.attention && compression.budget < 1;
+    const session = await this.sessions.get(statistics ? 'prefill-statistics' : 'prefill');
+    const start = performance.now();
+    const cache = await readPrefix(session, { shape: this.shape, tokens, statistics, checkpoint: checkpoint(signal) });
+    const compressStart = performance.now();
+    const prefix = compress(cache, policy, compression.budget);
+    const end = performance.now();
+    const handle = this.nextHandle++ as CacheHandle;
+    this.held.set(handle, prefix);
+    return {
+      handle,
+      ...compression,
+      tokens: tokens.length,
+      entries: meanEntries(prefix),
+      bytes: heldBytes(prefix),
+      prefillSeconds: (compressStart - start) / 1000,
+      compressSeconds: (end - compressStart) / 1000,
+    };
+  }
+
+  async generate({ handle, suffix, sampling }: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
+    const prefix = this.held.get(handle);
+    if (prefix === undefined) throw new UnknownCacheError(handle);
+    this.checkContext(prefix.tokens + suffix.length, sampling.maxTokens);
+    const decoder = new Decoder(await this.sessions.get('decode'), this.shape, prefix);
+    return generate(decoder, this.gguf.tokenizer, { suffix, sampling }, checkpoint(signal));
+  }
+
+  async release(handle: CacheHandle): Promise<void> {
+    this.held.delete(handle);
+  }
+
+  async close(): Promise<void> {
+    this.held.clear();
+    await this.sessions.close();
+    await this.gguf.close();
+  }
+
+  private checkContext(promptTokens: number, maxTokens: number): void {
+    const { contextLength } = this.shape;
+    if (promptTokens + maxTokens > contextLength)
+      throw new ContextOverflowError(contextLength, promptTokens, maxTokens);
+  }
+}
+
+/** Lets messages in between two runs of a graph, and ends the work when its caller has given it up. */
+function checkpoint(signal: AbortSignal | undefined): Checkpoint {
+  return async () => {
+    await setImmediate();
+    if (signal?.aborted) throw new EngineAbortedError();
+  };
+}

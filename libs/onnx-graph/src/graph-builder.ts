@@ -1,0 +1,165 @@
+import { onnx } from 'onnx-proto';
+
+const { DataType, DataLocation } = onnx.TensorProto;
+const { AttributeType } = onnx.AttributeProto;
+
+/** Element types that our graphs use, by their ONNX numbers. */
+export const ELEMENT = { float: DataType.FLOAT, int64: DataType.INT64, uint8: DataType.UINT8 } as const;
+export type ElementType = keyof typeof ELEMENT;
+
+/** Names a value (edge) of the graph. */
+export type Value = string;
+
+/** A dimension: a number where it is fixed, a symbol where it varies from run to run. */
+export type Dimension = number | string;
+
+/** A weight that lies in a file beside the graph. */
+export interface ExternalTensor {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  /** File name, relative to the graph's folder. */
+  readonly file: string;
+  /** Position and length within the file, bytes. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Two nodes, weights or inputs were given the same name. */
+export class DuplicateNameError extends Error {
+  override readonly name = 'DuplicateNameError';
+  constructor(duplicate: string) {
+    super(`Expected every name of the graph to be used once, found '${duplicate}' twice.`);
+  }
+}
+
+type Attribute = number | { readonly float: number } | string | readonly number[];
+
+interface NodeOptions {
+  /** Operator domain; ONNX's own when left out. */
+  readonly domain?: 'com.microsoft';
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+const OPSET = 21;
+
+/** Collects nodes, weights, inputs and outputs, and encodes them as an ONNX model. A name used twice throws. */
+export class GraphBuilder {
+  private readonly names = new Set<string>();
+  private readonly weights = new Map<string, ExternalTensor>();
+  private readonly nodes: onnx.INodeProto[] = [];
+  private readonly initializers: onnx.ITensorProto[] = [];
+  private readonly inputs: onnx.IValueInfoProto[] = [];
+  private readonly outputs: onnx.IValueInfoProto[] = [];
+
+  constructor(private readonly graphName: string) {}
+
+  input(name: string, type: ElementType, dims: readonly Dimension[]): Value {
+    this.claim(name);
+    this.inputs.push(valueInfo(name, type, dims));
+    return name;
+  }
+
+  /** Makes `value` an output of the graph under the name it has. */
+  output(value: Value, type: ElementType, dims: readonly Dimension[]): void {
+    this.outputs.push(valueInfo(value, type, dims));
+  }
+
+  /** A weight that lies in a file; asking again for the same tensor (tied embeddings) gives the same value. */
+  weight(tensor: ExternalTensor): Value {
+    if (this.weights.get(tensor.name) === tensor) return tensor.name;
+    this.claim(tensor.name);
+    this.weights.set(tensor.name, tensor);
+    const entry = (key: string, value: string | number) => ({ key, value: String(value) });
+    this.initializers.push({
+      name: tensor.name,
+      dataType: ELEMENT[tensor.type],
+      dims: [...tensor.dims],
+      dataLocation: DataLocation.EXTERNAL,
+      externalData: [entry('location', tensor.file), entry('offset', tensor.offset), entry('length', tensor.length)],
+    });
+    return tensor.name;
+  }
+
+  /** A small constant held in the graph itself; dims [] make a scalar. */
+  integers(name: string, values: readonly number[], dims: readonly number[] = [values.length]): Value {
+    this.claim(name);
+    const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+    this.initializers.push({ name, dataType: DataType.INT64, dims: [...dims], rawData: bytes });
+    return name;
+  }
+
+  /** A scalar constant held in the graph itself. */
+  float(name: string, value: number): Value {
+    this.claim(name);
+    this.initializers.push({
+      name,
+      dataType: DataType.FLOAT,
+      dims: [],
+      rawData: new Uint8Array(Float32Array.of(value).buffer),
+    });
+    return name;
+  }
+
+  /** Adds a node with one output, which is called like the node unless `as` names it. */
+  node(name: string, operator: string, inputs: readonly Value[], options: NodeOptions & { as?: string } = {}): Value {
+    return this.nodeWithOutputs(name, operator, inputs, [options.as ?? name], options)[0] as Value;
+  }
+
+  /** Adds a node with the named outputs; an empty name leaves an optional output out. */
+  nodeWithOutputs(
+    name: string,
+    operator: string,
+    inputs: readonly Value[],
+    outputs: readonly string[],
+    options: NodeOptions = {},
+  ): Value[] {
+    this.claim(name);
+    for (const output of outputs) if (output !== '' && output !== name) this.claim(output);
+    this.nodes.push({
+      name,
+      opType: operator,
+      domain: options.domain ?? '',
+      input: [...inputs],
+      output: [...outputs],
+      attribute: Object.entries(options.attributes ?? {}).map(([key, value]) => attribute(key, value)),
+    });
+    return [...outputs];
+  }
+
+  /** The model in ONNX's protobuf form. Equal graphs give equal bytes. */
+  encode(): Uint8Array {
+    return onnx.ModelProto.encode({
+      irVersion: 8,
+      producerName: 'longhaul',
+      opsetImport: [
+        { domain: '', version: OPSET },
+        { domain: 'com.microsoft', version: 1 },
+      ],
+      graph: {
+        name: this.graphName,
+        node: this.nodes,
+        initializer: this.initializers,
+        input: this.inputs,
+        output: this.outputs,
+      },
+    }).finish();
+  }
+
+  private claim(name: string): void {
+    if (this.names.has(name)) throw new DuplicateNameError(name);
+    this.names.add(name);
+  }
+}
+
+function valueInfo(name: string, type: ElementType, dims: readonly Dimension[]): onnx.IValueInfoProto {
+  const dim = dims.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: ELEMENT[type], shape: { dim } } } };
+}
+
+function attribute(name: string, value: Attribute): onnx.IAttributeProto {
+  if (typeof value === 'number') return { name, type: AttributeType.INT, i: value };
+  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) };
+  if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  return { name, type: AttributeType.INTS, ints: [...value] };
+}

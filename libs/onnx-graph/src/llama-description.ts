@@ -1,0 +1,59 @@
+import type { ExternalTensor } from './graph-builder.js';
+
+/** Sizes of a llama-type decoder. */
+export interface LlamaShape {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** How many of a head's dimensions RoPE rotates. */
+  readonly ropeDimensions: number;
+  readonly vocabulary: number;
+  readonly contextLength: number;
+  readonly rmsEpsilon: number;
+}
+
+/** A matrix product's weights, `[rows, columns]` = [outputs, inputs]. */
+export type LinearWeight =
+  | { readonly kind: 'float'; readonly rows: number; readonly columns: number; readonly weight: ExternalTensor }
+  | {
+      /** 8-bit blocks of `blockSize` inputs: value = (q - 128) * scale. */
+      readonly kind: 'block8';
+      readonly rows: number;
+      readonly columns: number;
+      readonly blockSize: number;
+      /** uint8 `[rows, blocks, blockSize]` */
+      readonly quantised: ExternalTensor;
+      /** float `[rows, blocks]` */
+      readonly scales: ExternalTensor;
+    };
+
+export interface LayerWeights {
+  /** `[hidden]` */
+  readonly attentionNorm: ExternalTensor;
+  readonly query: LinearWeight;
+  readonly key: LinearWeight;
+  readonly value: LinearWeight;
+  readonly attentionOutput: LinearWeight;
+  /** `[hidden]` */
+  readonly feedForwardNorm: ExternalTensor;
+  readonly gate: LinearWeight;
+  readonly up: LinearWeight;
+  readonly down: LinearWeight;
+}
+
+/** Everything a graph needs to know of a model. */
+export interface LlamaDescription {
+  readonly shape: LlamaShape;
+  /** float `[vocabulary, hidden]` */
+  readonly embedding: ExternalTensor;
+  readonly layers: readonly LayerWeights[];
+  /** `[hidden]` */
+  readonly outputNorm: ExternalTensor;
+  /** The embedding itself where a float model ties them. */
+  readonly output: LinearWeight;
+  /** float `[contextLength, ropeDimensions / 2]` */
+  readonly ropeCosine: ExternalTensor;
+  readonly ropeSine: ExternalTensor;
+}
