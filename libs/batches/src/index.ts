@@ -1,3 +1,8 @@
+export { BatchFinalizer } from './batch-finalizer.js';
+export { BATCH_ENDPOINT } from './batch-item.js';
+export { BatchJobs, groupPlanKey } from './batch-jobs.js';
+export { BatchPlanner, type PlannerOptions } from './batch-planner.js';
+export { BatchReconciler } from './batch-reconciler.js';
 export {
   type BatchError,
   type BatchRecord,
@@ -6,6 +11,21 @@ export {
   ENDED_STATUSES,
   newBatchId,
 } from './batch-record.js';
+export { RedisBatchStore } from './batch-store.redis.js';
+export type {
+  ChatCompletionRequest,
+  ChatMessage,
+  CompressionRequest,
+  ContentPart,
+} from './chat-completion.dto.js';
+export { planChat } from './chat-plan.js';
+export type { CompressionChoice } from './compression.js';
+export { DocumentReader, type TextMessage } from './documents.js';
 export { type FilePurpose, type FileRecord, FileStore, fileBlobKey, newFileId } from './file-record.js';
+export { RedisFileStore } from './file-store.redis.js';
+export type { GroupPlan, ItemOptions, PlannedItem } from './group-plan.js';
+export { answeredItem, refusedItem } from './item-outcome.js';
 export { ApiError, type OpenAiErrorBody, type OpenAiErrorType } from './openai-error.js';
+export { parseChatCompletion, parseCompressionRequest } from './parse-request.js';
+export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';

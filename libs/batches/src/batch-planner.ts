@@ -1,0 +1,201 @@
+import { setImmediate } from 'node:timers/promises';
+import type { ItemResult, ResultStore } from '@app/results';
+import type { BlobStore } from '@app/storage';
+import { BATCH_ENDPOINT } from './batch-item.js';
+import { type BatchJobs, groupPlanKey } from './batch-jobs.js';
+import type { BatchRecord, BatchStore } from './batch-record.js';
+import {
+  type BatchSurvey,
+  InvalidBatchError,
+  readSurveyedItem,
+  refusal,
+  type SurveyedItem,
+  surveyBatch,
+} from './batch-survey.js';
+import { type CompressionChoice, chosenCompression } from './compression.js';
+import { DocumentReader } from './documents.js';
+import type { FileStore } from './file-record.js';
+import type { GroupPlan } from './group-plan.js';
+import { type PlanManifest, readPlanManifest, writePlanManifest } from './plan-manifest.js';
+import { groupByPrefix } from './prefix-groups.js';
+import { type EncodedRequest, encodeRequest, type PromptEncoder } from './prompt.js';
+
+/** Token ids that are compared in memory at a time: 16 MB, some 50 ms of sorting. */
+const WINDOW_TOKENS = 4 * 1024 * 1024;
+
+export interface PlannerOptions {
+  readonly model: string;
+  readonly compression: CompressionChoice;
+  readonly maxLineBytes: number;
+  readonly maxLines: number;
+}
+
+interface EncodedItem extends EncodedRequest {
+  readonly index: number;
+  readonly customId: string;
+  readonly compression: CompressionChoice | undefined;
+}
+
+/**
+ * Turns a batch file into group plans and jobs. Reads the file twice: once to validate every line and to see which ones
+ * begin alike, then in that order to compare token ids, so that a batch never has to fit in memory.
+ */
+export class BatchPlanner {
+  constructor(
+    private readonly batches: BatchStore,
+    private readonly files: FileStore,
+    private readonly results: ResultStore,
+    private readonly blobs: BlobStore,
+    private readonly jobs: BatchJobs,
+    private readonly encoder: PromptEncoder,
+    private readonly options: PlannerOptions,
+  ) {}
+
+  /**
+   * Plans a batch and queues its groups. May be run again at any point: the same file gives the same plans, and what is
+   * recorded or queued already stays as it is.
+   */
+  async plan(batchId: string): Promise<void> {
+    const batch = await this.batches.get(batchId);
+    if (!batch || (batch.status !== 'validating' && batch.status !== 'in_progress')) return;
+    let manifest = await readPlanManifest(this.blobs, batchId);
+    if (!manifest) {
+      try {
+        manifest = await this.write(batch);
+      } catch (error) {
+        if (!(error instanceof InvalidBatchError)) throw error;
+        await this.batches.transition(batchId, ['validating'], {
+          status: 'failed',
+          failed_at: unixSeconds(),
+          errors: error.errors,
+        });
+        return;
+      }
+    }
+    await this.batches.transition(batchId, ['validating'], { status: 'in_progress', in_progress_at: unixSeconds() });
+    for (let group = 0; group < manifest.groups; group++) await this.jobs.answerGroup(manifest.model, batchId, group);
+    const { total, completed, failed } = await this.results.counts(batchId);
+    if (completed + failed >= total) await this.jobs.finalize(batchId);
+  }
+
+  /** Everything but the jobs; the manifest comes last and says that the rest is there. */
+  private async write(batch: BatchRecord): Promise<PlanManifest> {
+    const input = await this.inputOf(batch);
+    const documents = new DocumentReader(this.files, this.blobs, this.encoder.contextLength);
+    const survey = await surveyBatch(this.blobs, input, documents, {
+      ...this.options,
+      batchCompression: batch.compression,
+    });
+    await this.results.expect(batch.id, survey.total);
+    for (const [index, result] of survey.refused) await this.results.record(batch.id, index, result);
+    let groups = 0;
+    for await (const plan of this.groups(batch.id, input, survey, documents)) {
+      await this.blobs.put(groupPlanKey(batch.id, groups++), JSON.stringify(plan));
+    }
+    const manifest: PlanManifest = { model: this.options.model, groups };
+    await writePlanManifest(this.blobs, batch.id, manifest);
+    return manifest;
+  }
+
+  private async inputOf(batch: BatchRecord): Promise<string> {
+    const invalid = (code: string, message: string, param: string): InvalidBatchError =>
+      new InvalidBatchError([{ code, message, param, line: null }]);
+    if (batch.endpoint !== BATCH_ENDPOINT) {
+      throw invalid('invalid_endpoint', `endpoint must be '${BATCH_ENDPOINT}', found '${batch.endpoint}'.`, 'endpoint');
+    }
+    const file = await this.files.get(batch.input_file_id);
+    if (!file || (await this.blobs.size(file.blobKey)) === undefined) {
+      throw invalid('file_not_found', `No such file: '${batch.input_file_id}'.`, 'input_file_id');
+    }
+    return file.blobKey;
+  }
+
+  /** Items in the order of how they begin, a window at a time. */
+  private async *groups(
+    batchId: string,
+    input: string,
+    survey: BatchSurvey,
+    documents: DocumentReader,
+  ): AsyncGenerator<GroupPlan> {
+    const ordered = [...survey.items].sort(byBeginning);
+    let window: EncodedItem[] = [];
+    let tokens = 0;
+    for (const surveyed of ordered) {
+      const item = await this.encode(input, surveyed, documents);
+      await setImmediate();
+      if ('result' in item) {
+        await this.results.record(batchId, surveyed.index, item.result);
+        continue;
+      }
+      window.push(item);
+      tokens += item.ids.length;
+      if (tokens < WINDOW_TOKENS) continue;
+      const groups = this.grouped(window);
+      // More of the last item's group may follow: it goes into the next window, unless it fills this one.
+      const last = groups.find((members) => members.items.includes(item));
+      const held = groups.length > 1 && last ? last.items : [];
+      for (const group of groups) if (group.items !== held) yield this.toPlan(batchId, group);
+      window = held;
+      tokens = held.reduce((sum, { ids }) => sum + ids.length, 0);
+    }
+    for (const group of this.grouped(window)) yield this.toPlan(batchId, group);
+  }
+
+  private async encode(
+    input: string,
+    surveyed: SurveyedItem,
+    documents: DocumentReader,
+  ): Promise<EncodedItem | { result: ItemResult }> {
+    const { customId, request } = await readSurveyedItem(this.blobs, input, surveyed);
+    try {
+      const { ids, options } = await encodeRequest(request, await documents.messages(request), this.encoder);
+      return { index: surveyed.index, customId, compression: surveyed.compression, ids, options };
+    } catch (error) {
+      return { result: refusal(surveyed.line, customId, error) };
+    }
+  }
+
+  /** Only items that ask for the same compression can share a cache. */
+  private grouped(window: readonly EncodedItem[]): { items: EncodedItem[]; prefixLength: number }[] {
+    const byCompression = new Map<string, EncodedItem[]>();
+    for (const item of window) {
+      const key = compressionKey(item.compression);
+      const items = byCompression.get(key);
+      if (items) items.push(item);
+      else byCompression.set(key, [item]);
+    }
+    return [...byCompression.values()].flatMap((items) =>
+      groupByPrefix(items.map(({ ids }) => ids)).map(({ members, prefixLength }) => ({
+        items: members.map((member) => items[member]!).sort((a, b) => a.index - b.index),
+        prefixLength,
+      })),
+    );
+  }
+
+  private toPlan(batchId: string, { items, prefixLength }: { items: EncodedItem[]; prefixLength: number }): GroupPlan {
+    const [first] = items as [EncodedItem];
+    return {
+      batchId,
+      model: this.options.model,
+      compression: chosenCompression(first.compression, prefixLength, this.options.compression),
+      prefix: [...first.ids.subarray(0, prefixLength)],
+      items: items.map(({ index, customId, ids, options }) => ({
+        index,
+        customId,
+        suffix: [...ids.subarray(prefixLength)],
+        request: options,
+      })),
+    };
+  }
+}
+
+const compressionKey = (compression: CompressionChoice | undefined): string =>
+  compression ? `${compression.policy}:${compression.budget}` : '';
+
+function byBeginning(a: SurveyedItem, b: SurveyedItem): number {
+  const left = compressionKey(a.compression) + a.ladder;
+  const right = compressionKey(b.compression) + b.ladder;
+  return left < right ? -1 : left > right ? 1 : a.index - b.index;
+}
+
+const unixSeconds = (): number => Math.floor(Date.now() / 1000);

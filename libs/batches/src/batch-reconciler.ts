@@ -1,0 +1,43 @@
+import type { ResultStore } from '@app/results';
+import type { BlobStore } from '@app/storage';
+import type { BatchJobs } from './batch-jobs.js';
+import type { BatchStore } from './batch-record.js';
+import { readPlanManifest } from './plan-manifest.js';
+
+/**
+ * Queues again what got lost between a batch's record and its jobs: a process may die after it wrote the one and before
+ * it queued the other. Any number of workers may run it at any time, because queueing twice is the same as once.
+ */
+export class BatchReconciler {
+  /** Items recorded at the last look, by batch: one that moves has lost nothing. */
+  private seen = new Map<string, number>();
+
+  constructor(
+    private readonly batches: BatchStore,
+    private readonly results: ResultStore,
+    private readonly blobs: BlobStore,
+    private readonly jobs: BatchJobs,
+  ) {}
+
+  /** One look at all batches that have not ended. */
+  async reconcile(): Promise<void> {
+    const seen = new Map<string, number>();
+    for (const batchId of await this.batches.unfinished()) {
+      const status = (await this.batches.get(batchId))?.status;
+      if (status === 'validating') await this.jobs.plan(batchId);
+      if (status === 'finalizing') await this.jobs.finalize(batchId);
+      if (status !== 'in_progress') continue;
+      const { total, completed, failed } = await this.results.counts(batchId);
+      seen.set(batchId, completed + failed);
+      if (completed + failed >= total) await this.jobs.finalize(batchId);
+      else if (this.seen.get(batchId) === completed + failed) await this.requeueGroups(batchId);
+    }
+    this.seen = seen;
+  }
+
+  private async requeueGroups(batchId: string): Promise<void> {
+    const manifest = await readPlanManifest(this.blobs, batchId);
+    if (!manifest) return this.jobs.plan(batchId);
+    for (let group = 0; group < manifest.groups; group++) await this.jobs.answerGroup(manifest.model, batchId, group);
+  }
+}

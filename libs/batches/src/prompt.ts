@@ -1,0 +1,50 @@
+import type { ChatCompletionRequest } from './chat-completion.dto.js';
+import type { TextMessage } from './documents.js';
+import type { ItemOptions } from './group-plan.js';
+import { ApiError } from './openai-error.js';
+
+/** Turns chats into the token ids that the model is given. */
+export interface PromptEncoder {
+  /** Positions the model has. */
+  readonly contextLength: number;
+  /** The whole chat through the model's template, ready for the answer; lets the event loop run in between. */
+  encode(messages: readonly TextMessage[]): Promise<Int32Array>;
+}
+
+/** A request whose prompt is token ids, certain to fit the context. */
+export interface EncodedRequest {
+  readonly ids: Int32Array;
+  readonly options: ItemOptions;
+}
+
+/**
+ * Encodes a request and checks that prompt and answer fit.
+ * @throws ApiError (400)
+ */
+export async function encodeRequest(
+  request: ChatCompletionRequest,
+  messages: readonly TextMessage[],
+  encoder: PromptEncoder,
+): Promise<EncodedRequest> {
+  const { messages: _messages, compression: _compression, ...options } = request;
+  const limit = request.max_completion_tokens === undefined ? 'max_tokens' : 'max_completion_tokens';
+  const asked = request[limit];
+  if (asked !== undefined && asked > encoder.contextLength) {
+    const found = `${limit} is too large: ${asked}. This model's maximum context length is ${encoder.contextLength} tokens.`;
+    throw ApiError.invalid(found, limit, 'invalid_value');
+  }
+  const ids = await encoder.encode(messages);
+  // Without a limit the answer gets what is left, and something must be left.
+  const answer = asked ?? 1;
+  if (ids.length + answer > encoder.contextLength) throw contextOverflow(encoder.contextLength, ids.length, answer);
+  return { ids, options };
+}
+
+/** The words are those of the engine's ContextOverflowError, which the batches cannot import. */
+const contextOverflow = (contextLength: number, promptTokens: number, maxTokens: number): ApiError =>
+  ApiError.invalid(
+    `This model's maximum context length is ${contextLength} tokens, but ${promptTokens + maxTokens} were requested ` +
+      `(${promptTokens} in the prompt, ${maxTokens} for the answer). Shorten the document or lower max_completion_tokens.`,
+    'messages',
+    'context_length_exceeded',
+  );
