@@ -1,4 +1,4 @@
-// dist/ as the sources say: current, or built with one `nest build` of all apps.
+// dist/ as the sources say: current, or built with one `nest build` of all apps and benches.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ export async function build(root) {
 function hashSources(root) {
   const hash = createHash('sha256');
   const files = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json'];
-  for (const folder of ['apps', 'libs']) {
+  for (const folder of ['apps', 'libs', 'bench']) {
     for (const name of readdirSync(join(root, folder), { recursive: true })) {
       if (name.endsWith('.ts') && !name.endsWith('.spec.ts')) files.push(join(folder, name));
     }

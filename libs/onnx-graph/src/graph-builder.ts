@@ -1,7 +1,7 @@
-import { onnx } from 'onnx-proto';
+import onnxProto, { type onnx } from 'onnx-proto';
 
-const { DataType, DataLocation } = onnx.TensorProto;
-const { AttributeType } = onnx.AttributeProto;
+const { DataType, DataLocation } = onnxProto.onnx.TensorProto;
+const { AttributeType } = onnxProto.onnx.AttributeProto;
 
 /** Element types that our graphs use, by their ONNX numbers. */
 export const ELEMENT = { float: DataType.FLOAT, int64: DataType.INT64, uint8: DataType.UINT8 } as const;
@@ -129,7 +129,7 @@ export class GraphBuilder {
 
   /** The model in ONNX's protobuf form. Equal graphs give equal bytes. */
   encode(): Uint8Array {
-    return onnx.ModelProto.encode({
+    return onnxProto.onnx.ModelProto.encode({
       irVersion: 8,
       producerName: 'longhaul',
       opsetImport: [
