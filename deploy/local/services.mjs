@@ -12,7 +12,7 @@ import { supervise } from './supervisor.mjs';
 const exitWithParent = new URL('./exit-with-parent.mjs', import.meta.url).href;
 
 /** How long a stopped app may drain: what it allows itself (LONGHAUL_DRAIN_SECONDS) and a little more. */
-const grace = (Number(process.env.LONGHAUL_DRAIN_SECONDS || 25) + 5) * 1000;
+const drainLimit = (Number(process.env.LONGHAUL_DRAIN_SECONDS || 25) + 5) * 1000;
 
 /**
  * Starts everything and keeps it running.
@@ -53,10 +53,11 @@ export async function startServices({ port, dataDir, redis, output, onDeath }) {
     /**
      * Drains and ends everything: worker, then API, then Redis.
      * @param {AbortSignal} [now] aborted: whatever still runs is killed (Redis is always ended properly)
+     * @param {number} [limit] ms that each may drain before it is killed
      */
-    async stop(now) {
-      await worker.stop(grace, now);
-      await api.stop(grace, now);
+    async stop(now, limit = drainLimit) {
+      await worker.stop(limit, now);
+      await api.stop(limit, now);
       await ownRedis?.stop();
     },
   };

@@ -1,0 +1,35 @@
+// The few calls of the OpenAI API that the demo makes, with plain fetch.
+
+/** A client of one server; every call rejects with the server's own message when the answer is an error. */
+export function batchClient(baseUrl, signal) {
+  const call = async (path, init) => {
+    const response = await fetch(`${baseUrl}/v1${path}`, { ...init, signal });
+    if (response.ok) return response;
+    const body = await response.text();
+    throw new Error(`${init?.method ?? 'GET'} ${path}: ${response.status} ${messageIn(body)}`);
+  };
+  return {
+    models: async () => (await (await call('/models')).json()).data,
+    async upload(name, bytes, purpose) {
+      const form = new FormData();
+      form.set('purpose', purpose);
+      form.set('file', new Blob([bytes]), name);
+      return (await call('/files', { method: 'POST', body: form })).json();
+    },
+    async createBatch(inputFileId) {
+      const body = { input_file_id: inputFileId, endpoint: '/v1/chat/completions', completion_window: '24h' };
+      const headers = { 'content-type': 'application/json' };
+      return (await call('/batches', { method: 'POST', headers, body: JSON.stringify(body) })).json();
+    },
+    batch: async (id) => (await call(`/batches/${id}`)).json(),
+    content: async (fileId) => (await call(`/files/${fileId}/content`)).text(),
+  };
+}
+
+function messageIn(body) {
+  try {
+    return JSON.parse(body).error.message;
+  } catch {
+    return body.slice(0, 200);
+  }
+}
