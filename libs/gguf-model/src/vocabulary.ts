@@ -85,6 +85,11 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
     else if (types[id] === USER_DEFINED) userDefinedTokens.set(text, id);
   });
 
+  for (const merge of merges) {
+    // text that merged into a token that does not exist would vanish
+    if (!ids.has(merge.replace(' ', ''))) throw damaged('every merge to make a token', JSON.stringify(merge));
+  }
+
   const special = (key: string) => metadata.count(`tokenizer.ggml.${key}`, 0, tokens.length - 1);
   const endOfTurn = new Set<number>();
   for (const key of END_OF_TURN_KEYS) {
