@@ -54,14 +54,15 @@ export class BatchPlanner {
   /**
    * Plans a batch and queues its groups. May be run again at any point: the same file gives the same plans, and what is
    * recorded or queued already stays as it is.
+   * @param signal aborted: throws its reason at the next line
    */
-  async plan(batchId: string): Promise<void> {
+  async plan(batchId: string, signal?: AbortSignal): Promise<void> {
     const batch = await this.batches.get(batchId);
     if (!batch || (batch.status !== 'validating' && batch.status !== 'in_progress')) return;
     let manifest = await readPlanManifest(this.blobs, batchId);
     if (!manifest) {
       try {
-        manifest = await this.write(batch);
+        manifest = await this.write(batch, signal);
       } catch (error) {
         if (!(error instanceof InvalidBatchError)) throw error;
         await this.batches.transition(batchId, ['validating'], {
@@ -79,17 +80,18 @@ export class BatchPlanner {
   }
 
   /** Everything but the jobs; the manifest comes last and says that the rest is there. */
-  private async write(batch: BatchRecord): Promise<PlanManifest> {
+  private async write(batch: BatchRecord, signal: AbortSignal | undefined): Promise<PlanManifest> {
     const input = await this.inputOf(batch);
     const documents = new DocumentReader(this.files, this.blobs, this.encoder.contextLength);
     const survey = await surveyBatch(this.blobs, input, documents, {
       ...this.options,
       batchCompression: batch.compression,
+      signal,
     });
     await this.results.expect(batch.id, survey.total);
     for (const [index, result] of survey.refused) await this.results.record(batch.id, index, result);
     let groups = 0;
-    for await (const plan of this.groups(batch.id, input, survey, documents)) {
+    for await (const plan of this.groups(batch.id, input, survey, documents, signal)) {
       await this.blobs.put(groupPlanKey(batch.id, groups++), JSON.stringify(plan));
     }
     const manifest: PlanManifest = { model: this.options.model, groups };
@@ -116,6 +118,7 @@ export class BatchPlanner {
     input: string,
     survey: BatchSurvey,
     documents: DocumentReader,
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<GroupPlan> {
     const ordered = [...survey.items].sort(byBeginning);
     let window: EncodedItem[] = [];
@@ -123,6 +126,7 @@ export class BatchPlanner {
     for (const surveyed of ordered) {
       const item = await this.encode(input, surveyed, documents);
       await setImmediate();
+      signal?.throwIfAborted();
       if ('result' in item) {
         await this.results.record(batchId, surveyed.index, item.result);
         continue;

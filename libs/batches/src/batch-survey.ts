@@ -51,6 +51,8 @@ export interface SurveyOptions {
   readonly batchCompression: CompressionRequest | undefined;
   /** Of the configuration. */
   readonly compression: CompressionChoice;
+  /** Aborted: gives the survey up. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -91,6 +93,7 @@ export async function surveyBatch(
     }
     // A turn for the lock renewals and everything else of this thread.
     await setImmediate();
+    options.signal?.throwIfAborted();
   }
   if (total === 0) throw invalidBatch('empty_file', 'The batch file has no lines.', null);
   return { total, items, refused };

@@ -1,0 +1,55 @@
+import type { PlannedItem } from '@app/batches';
+import type { GeneratedToken, Generation, HeldCache, TokenLogprob } from '@app/inference';
+
+/** What is reported of one answered item. */
+export interface Answer {
+  /** Of the completion: `chatcmpl-...`. */
+  readonly id: string;
+  readonly item: PlannedItem;
+  readonly cache: HeldCache;
+  /** Whether the cache was held already when the item came. */
+  readonly reused: boolean;
+  readonly generation: Generation;
+  readonly systemFingerprint: string;
+}
+
+/** OpenAI's `chat.completion` object, with `usage.kv_cache` and `usage.timing` beside OpenAI's own fields. */
+export function chatCompletionBody({ id, item, cache, reused, generation, systemFingerprint }: Answer): object {
+  const promptTokens = cache.tokens + item.suffix.length;
+  const { policy, budget, tokens, entries, bytes } = cache;
+  return {
+    id,
+    object: 'chat.completion',
+    created: Math.floor(Date.now() / 1000),
+    model: item.request.model,
+    system_fingerprint: systemFingerprint,
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: generation.text, refusal: null },
+        logprobs: generation.logprobs ? { content: generation.logprobs.map(tokenLogprobs), refusal: null } : null,
+        finish_reason: generation.finishReason,
+      },
+    ],
+    usage: {
+      prompt_tokens: promptTokens,
+      completion_tokens: generation.tokens.length,
+      total_tokens: promptTokens + generation.tokens.length,
+      prompt_tokens_details: { cached_tokens: reused ? tokens : 0 },
+      kv_cache: { policy, budget, tokens, entries, bytes },
+      timing: {
+        prefill_seconds: reused ? 0 : cache.prefillSeconds,
+        compress_seconds: reused ? 0 : cache.compressSeconds,
+        suffix_seconds: generation.suffixSeconds,
+        decode_seconds: generation.decodeSeconds,
+      },
+    },
+  };
+}
+
+const tokenLogprobs = (generated: GeneratedToken): object => ({
+  ...tokenLogprob(generated),
+  top_logprobs: generated.top.map(tokenLogprob),
+});
+
+const tokenLogprob = ({ text, logprob, bytes }: TokenLogprob): object => ({ token: text, logprob, bytes });

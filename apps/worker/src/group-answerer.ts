@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import { ApiError, answeredItem, type GroupPlan, type PlannedItem, refusedItem } from '@app/batches';
+import { Config } from '@app/config';
+import {
+  ContextOverflowError,
+  EngineAbortedError,
+  EngineCrashedError,
+  type EnginePort,
+  type HeldCache,
+  type SamplingOptions,
+  UnknownCacheError,
+} from '@app/inference';
+import { type ItemResult, ResultStore } from '@app/results';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { chatCompletionBody } from './chat-completion-body.js';
+import { Drain, HandBackError } from './drain.js';
+import { ENGINE } from './engine.js';
+
+/** Answers the items of a document group from one cache and records each at once. */
+@Injectable()
+export class GroupAnswerer {
+  private readonly logger = new Logger(GroupAnswerer.name);
+  private readonly systemFingerprint: string;
+
+  constructor(
+    private readonly config: Config,
+    private readonly results: ResultStore,
+    @Inject(ENGINE) private readonly engine: EnginePort,
+    private readonly drain: Drain,
+  ) {
+    this.systemFingerprint = `fp_${config.modelId}_${config.precision}`;
+  }
+
+  /**
+   * Answers what is not recorded yet. Returns when every item is recorded.
+   * @param group names the group within its batch
+   * @throws HandBackError when the worker stops; EngineCrashedError; whatever a Redis or a disk that is away throws
+   */
+  async answer(plan: GroupPlan, group: string): Promise<void> {
+    for (;;) {
+      const remaining = await this.remaining(plan);
+      if (remaining.length === 0) return;
+      this.drain.started.throwIfAborted();
+      // Runs that got no further than the one before count; one that answered an item starts the count again.
+      const attempt = await this.results.beginAttempt(plan.batchId, `${group}/${remaining.length}`);
+      if (attempt > this.config.maxGroupAttempts) await this.giveUp(plan, remaining, attempt - 1);
+      else await this.answerFromOneCache(plan, remaining);
+    }
+  }
+
+  private async remaining(plan: GroupPlan): Promise<PlannedItem[]> {
+    const recorded = await this.results.recorded(
+      plan.batchId,
+      plan.items.map(({ index }) => index),
+    );
+    return plan.items.filter(({ index }) => !recorded.has(index));
+  }
+
+  private async answerFromOneCache(plan: GroupPlan, items: readonly PlannedItem[]): Promise<void> {
+    let cache: HeldCache;
+    try {
+      const { prefix: tokens, compression } = plan;
+      cache = await this.engine.prefill({ tokens, compression }, this.drain.started);
+    } catch (error) {
+      if (error instanceof EngineAbortedError) throw new HandBackError();
+      if (!(error instanceof ContextOverflowError)) throw error;
+      for (const item of items) await this.record(plan, item, refusedItem(item.customId, contextOverflow(error)));
+      return;
+    }
+    try {
+      for (const [i, item] of items.entries()) {
+        this.drain.started.throwIfAborted();
+        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0));
+      }
+    } finally {
+      await this.engine.release(cache.handle).catch(() => undefined); // a crashed engine holds nothing
+    }
+  }
+
+  private async outcome(plan: GroupPlan, item: PlannedItem, cache: HeldCache, reused: boolean): Promise<ItemResult> {
+    try {
+      const request = { handle: cache.handle, suffix: item.suffix, sampling: this.sampling(plan, item) };
+      const generation = await this.engine.generate(request, this.drain.overdue);
+      const id = `chatcmpl-${randomUUID().replaceAll('-', '')}`;
+      const { systemFingerprint } = this;
+      const body = chatCompletionBody({ id, item, cache, reused, generation, systemFingerprint });
+      return answeredItem(item.customId, body);
+    } catch (error) {
+      if (error instanceof EngineAbortedError) throw new HandBackError();
+      if (error instanceof EngineCrashedError || error instanceof UnknownCacheError) throw error;
+      if (error instanceof ContextOverflowError) return refusedItem(item.customId, contextOverflow(error));
+      const reason = error instanceof Error ? error.message : String(error);
+      this.logger.error(`batch=${plan.batchId} item=${item.index}: ${reason}`);
+      return refusedItem(item.customId, ApiError.server(500, `The engine failed: ${reason}`, 'engine_error'));
+    }
+  }
+
+  /** OpenAI's defaults; without a limit the answer gets what is left of the context. */
+  private sampling({ prefix }: GroupPlan, { request, suffix }: PlannedItem): SamplingOptions {
+    const left = this.engine.model.contextLength - prefix.length - suffix.length;
+    const { stop = [] } = request;
+    return {
+      temperature: request.temperature ?? 1,
+      topP: request.top_p ?? 1,
+      seed: request.seed,
+      maxTokens: request.max_completion_tokens ?? request.max_tokens ?? left,
+      stop: typeof stop === 'string' ? [stop] : stop,
+      topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+    };
+  }
+
+  private async record({ batchId }: GroupPlan, { index, customId }: PlannedItem, result: ItemResult): Promise<void> {
+    await this.results.record(batchId, index, result);
+    this.logger.log(
+      `${result.response?.status_code === 200 ? 'answered' : 'failed'} batch=${batchId} item=${index} custom_id=${customId}`,
+    );
+  }
+
+  private async giveUp(plan: GroupPlan, items: readonly PlannedItem[], attempts: number): Promise<void> {
+    const message = `The item was given up after ${attempts} runs in which its worker was lost or failed before answering it.`;
+    for (const item of items) {
+      await this.record(plan, item, refusedItem(item.customId, ApiError.server(500, message, 'worker_lost')));
+    }
+  }
+}
+
+const contextOverflow = (error: ContextOverflowError): ApiError =>
+  ApiError.invalid(error.message, 'messages', 'context_length_exceeded');

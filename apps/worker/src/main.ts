@@ -1,0 +1,73 @@
+import 'reflect-metadata';
+import { BatchJobs } from '@app/batches';
+import { ConfigError, loadConfig } from '@app/config';
+import type { EnginePort } from '@app/inference';
+import { isPolicyName, policyNames } from '@app/kv-policy';
+import { assertRedisReady } from '@app/results';
+import { createLogger } from '@app/telemetry';
+import { Logger } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Redis } from 'ioredis';
+import { Drain } from './drain.js';
+import { ENGINE } from './engine.js';
+import { QueueConsumers } from './queue-consumers.js';
+import { ReconcilerTimer } from './reconciler.timer.js';
+import { WorkerModule } from './worker.module.js';
+
+/** What handing back may take once the time for draining is over. */
+const HAND_BACK_SECONDS = 3;
+
+/** Runs until SIGTERM or SIGINT, or until the engine is lost. Resolves with the exit code. */
+async function main(): Promise<number> {
+  const config = loadConfig();
+  Logger.overrideLogger(createLogger('worker', config));
+  const logger = new Logger('Worker');
+  const { policy } = config.compression;
+  if (!isPolicyName(policy)) {
+    const expected = `a policy of ${policyNames.join(', ')}`;
+    throw new ConfigError([{ variable: 'LONGHAUL_COMPRESSION', expected, found: policy }]);
+  }
+  await assertRedisReady(config.redisUrl);
+
+  const app = await NestFactory.createApplicationContext(WorkerModule, { abortOnError: false });
+  const drain = app.get(Drain);
+  const consumers = app.get(QueueConsumers);
+  const reconciler = app.get(ReconcilerTimer);
+
+  const exitCode = new Promise<number>((resolve) => {
+    const stop = (code: number): void => {
+      drain.start(config.drainSeconds);
+      resolve(code);
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(0));
+    consumers.start((crash) => {
+      logger.fatal(crash.message);
+      stop(1);
+    });
+  });
+  reconciler.start();
+  logger.log(`ready: model ${config.modelId} (${config.precision}, ${config.threads} threads)`);
+
+  const code = await exitCode;
+  logger.log('stopping: finishing or handing back what runs');
+  // Redis or the engine may be gone and never answer; the lock of what could not be handed back runs out by itself.
+  setTimeout(() => process.exit(code), (config.drainSeconds + HAND_BACK_SECONDS) * 1000).unref();
+  await Promise.all([consumers.stop(), reconciler.stop()]);
+  await app.get(BatchJobs).close();
+  await app
+    .get<EnginePort>(ENGINE)
+    .close()
+    .catch(() => undefined);
+  app.get(Redis).disconnect();
+  await app.close();
+  return code;
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    // What went wrong is said in the message; a stack would only hide it.
+    process.stderr.write(`worker: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,33 @@
+import { ApiError, type PromptEncoder, type TextMessage } from '@app/batches';
+import type { Config } from '@app/config';
+import { ChatTemplateError, GgufModel } from '@app/gguf-model';
+
+/** Injection token of the encoder of prompts (`PromptEncoder`). */
+export const PROMPT_ENCODER = Symbol('PROMPT_ENCODER');
+
+/** The encoder of the configured model; reads its header only. */
+export async function openPromptEncoder({ modelPath }: Config): Promise<PromptEncoder> {
+  const model = await GgufModel.open(modelPath);
+  await model.close();
+  return new ModelPromptEncoder(model);
+}
+
+/** Encodes prompts with the tokenizer and the chat template of the model file. */
+export class ModelPromptEncoder implements PromptEncoder {
+  readonly contextLength: number;
+
+  constructor(private readonly model: GgufModel) {
+    this.contextLength = model.hyperparameters.contextLength;
+  }
+
+  async encode(messages: readonly TextMessage[]): Promise<Int32Array> {
+    // OpenAI renamed `system` to `developer`; templates know the old name.
+    const known = messages.map(({ role, content }) => ({ role: role === 'developer' ? 'system' : role, content }));
+    try {
+      return Int32Array.from(this.model.chatTemplate.encodeChat(known, { addGenerationPrompt: true }));
+    } catch (error) {
+      if (!(error instanceof ChatTemplateError)) throw error;
+      throw ApiError.invalid(`The model cannot be given these messages: ${error.message}`, 'messages');
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import {
+  BatchFinalizer,
+  BatchJobs,
+  BatchPlanner,
+  BatchReconciler,
+  BatchStore,
+  FileStore,
+  type PromptEncoder,
+  RedisBatchStore,
+  RedisFileStore,
+} from '@app/batches';
+import { Config, loadConfig } from '@app/config';
+import { connectRedis, RedisResultStore, ResultStore } from '@app/results';
+import { BlobStore, FileSystemBlobStore } from '@app/storage';
+import { type FactoryProvider, Module } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { ChatAnswerer } from './chat-answerer.js';
+import { Drain } from './drain.js';
+import { ENGINE, openEngine } from './engine.js';
+import { FinalizingProcessor } from './finalizing.processor.js';
+import { GroupProcessor } from './group.processor.js';
+import { GroupAnswerer } from './group-answerer.js';
+import { PlanningProcessor } from './planning.processor.js';
+import { openPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
+import { QueueConsumers } from './queue-consumers.js';
+import { ReconcilerTimer } from './reconciler.timer.js';
+
+const SECONDS_A_DAY = 24 * 3600;
+
+const provide = (
+  token: FactoryProvider['provide'],
+  inject: NonNullable<FactoryProvider['inject']>,
+  useFactory: FactoryProvider['useFactory'],
+): FactoryProvider => ({
+  provide: token,
+  inject,
+  useFactory,
+});
+
+/** Everything of a worker process; the libraries know no Nest, so they are put together here. */
+@Module({
+  providers: [
+    provide(Config, [], () => loadConfig()),
+    provide(Redis, [Config], ({ redisUrl }: Config) => connectRedis(redisUrl)),
+    provide(BlobStore, [Config], ({ dataDir }: Config) => new FileSystemBlobStore(join(dataDir, 'blobs'))),
+    provide(ResultStore, [Redis], (redis: Redis) => new RedisResultStore(redis)),
+    provide(FileStore, [Redis], (redis: Redis) => new RedisFileStore(redis)),
+    provide(
+      BatchStore,
+      [Redis, Config],
+      (redis: Redis, { retentionDays }: Config) => new RedisBatchStore(redis, retentionDays * SECONDS_A_DAY),
+    ),
+    provide(BatchJobs, [Redis], (redis: Redis) => new BatchJobs(redis)),
+    provide(PROMPT_ENCODER, [Config], openPromptEncoder),
+    provide(ENGINE, [Config], openEngine),
+    provide(
+      BatchPlanner,
+      [BatchStore, FileStore, ResultStore, BlobStore, BatchJobs, PROMPT_ENCODER, Config],
+      (
+        batches: BatchStore,
+        files: FileStore,
+        results: ResultStore,
+        blobs: BlobStore,
+        jobs: BatchJobs,
+        encoder: PromptEncoder,
+        { modelId, compression, maxLineBytes, maxBatchLines }: Config,
+      ) =>
+        new BatchPlanner(batches, files, results, blobs, jobs, encoder, {
+          model: modelId,
+          compression,
+          maxLineBytes,
+          maxLines: maxBatchLines,
+        }),
+    ),
+    provide(
+      BatchFinalizer,
+      [BatchStore, FileStore, ResultStore, BlobStore, Config],
+      (batches: BatchStore, files: FileStore, results: ResultStore, blobs: BlobStore, { retentionDays }: Config) =>
+        new BatchFinalizer(batches, files, results, blobs, retentionDays * SECONDS_A_DAY),
+    ),
+    provide(
+      BatchReconciler,
+      [BatchStore, ResultStore, BlobStore, BatchJobs],
+      (batches: BatchStore, results: ResultStore, blobs: BlobStore, jobs: BatchJobs) =>
+        new BatchReconciler(batches, results, blobs, jobs),
+    ),
+    Drain,
+    GroupAnswerer,
+    ChatAnswerer,
+    PlanningProcessor,
+    GroupProcessor,
+    FinalizingProcessor,
+    QueueConsumers,
+    ReconcilerTimer,
+  ],
+})
+export class WorkerModule {}
