@@ -49,14 +49,15 @@ export function compress(cache: FullCache, policy: Policy, budget: number): Held
     release(cache, index);
     return { keys: kept.keys, values: kept.values, logMass: kept.logMass };
   });
-  return { tokens, heads, feeds: prefixFeeds(shape, heads) };
+  return holdPrefix(shape, tokens, heads);
 }
 
 function release(cache: FullCache, index: number): void {
   for (const list of [cache.keys, cache.values, cache.attention]) list[index] = new Float32Array(0);
 }
 
-function prefixFeeds(shape: LlamaShape, heads: readonly HeldHead[]): Record<string, Tensor> {
+/** Holds given heads, one a layer and KV head, as the cache of a sequence of `tokens`. */
+export function holdPrefix(shape: LlamaShape, tokens: number, heads: readonly HeldHead[]): HeldPrefix {
   const feeds: Record<string, Tensor> = {};
   for (const [index, { keys, values, logMass }] of heads.entries()) {
     const [layer, head] = [Math.floor(index / shape.kvHeads), index % shape.kvHeads];
@@ -65,5 +66,5 @@ function prefixFeeds(shape: LlamaShape, heads: readonly HeldHead[]): Record<stri
     feeds[IO.prefixValue(layer, head)] = new Tensor('float32', values, dims);
     feeds[IO.prefixLogMass(layer, head)] = new Tensor('float32', logMass, [logMass.length]);
   }
-  return feeds;
+  return { tokens, heads, feeds };
 }

@@ -1,0 +1,144 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GgufModel } from '@app/gguf-model';
+import { createPolicy } from '@app/kv-policy';
+import type { Phase } from '@app/onnx-graph';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { Decoder } from './decoder.js';
+import type { FullCache } from './full-cache.js';
+import { compress, type HeldHead, holdPrefix } from './held-prefix.js';
+import { ModelFiles } from './model-files.js';
+import { readPrefix } from './prefix-reader.js';
+import { seededRandom } from './random.js';
+import { Sessions } from './sessions.js';
+import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
+
+/** Everything a graph computes, against a decoder written for reading. Prompts cross chunk borders (256). */
+const MODELS: readonly { name: string; overrides: TinyOverrides }[] = [
+  { name: 'tied output', overrides: {} },
+  {
+    name: 'untied output, three query heads a group',
+    overrides: { untiedOutput: true, queryHeads: 6, kvHeads: 2, seed: 2 },
+  },
+  { name: 'frequency factors', overrides: { ropeFrequencyFactors: [1, 1, 2, 2, 4, 4, 8, 8], seed: 3 } },
+  { name: 'half of each head rotated', overrides: { metadata: { 'llama.rope.dimension_count': 8 }, seed: 4 } },
+  {
+    name: 'linear position scaling',
+    overrides: {
+      metadata: { 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': { float: 4 } },
+      seed: 5,
+    },
+  },
+  { name: 'one KV head', overrides: { queryHeads: 4, kvHeads: 1, seed: 6 } },
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'longhaul-graphs-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const nowhere = async () => {};
+
+describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overrides }) => {
+  let gguf: GgufModel;
+  let files: ModelFiles;
+  let sessions: Sessions;
+  let naive: NaiveLlama;
+  const random = seededRandom(7);
+  let tokens: number[];
+  /** The naive decoder over all of `tokens`: its cache, and logits after every token. */
+  let whole: { cache: NaiveEntries[]; logits: number[][] };
+
+  beforeAll(async () => {
+    const path = join(folder, `${name.replaceAll(' ', '-')}.gguf`);
+    writeTinyGguf(path, overrides);
+    gguf = await GgufModel.open(path);
+    files = await ModelFiles.prepare(gguf, folder, 'f32');
+    sessions = new Sessions(files, 1);
+    naive = await NaiveLlama.load(gguf);
+    tokens = Array.from({ length: 270 }, () => Math.floor(random() * gguf.hyperparameters.vocabulary));
+    const cache = naive.emptyCache();
+    whole = { cache, logits: tokens.map((token, position) => naive.step(token, position, cache)) };
+  });
+  afterAll(async () => {
+    await sessions.close();
+    await gguf.close();
+  });
+
+  const read = async (phase: Phase, count: number, onLogits?: (logits: Float32Array) => void): Promise<FullCache> =>
+    readPrefix(await sessions.get(phase), {
+      shape: files.description.shape,
+      tokens: tokens.slice(0, count),
+      statistics: phase === 'prefill-statistics',
+      checkpoint: nowhere,
+      ...(onLogits === undefined ? {} : { onLogits }),
+    });
+
+  test.each(['prefill', 'prefill-statistics'] as const)('%s gives the logits after every token', async (phase) => {
+    const logits: number[] = [];
+    await read(phase, tokens.length, (chunk) => {
+      for (const value of chunk) logits.push(value);
+    });
+    expectClose(logits, whole.logits.flat(), 1e-4);
+  });
+
+  test('prefill keeps keys and values of every token', async () => {
+    const cache = await read('prefill', tokens.length);
+    for (const [head, entries] of whole.cache.entries()) {
+      expectClose(cache.keys[head]!, entries.keys.flat(), 1e-5);
+      expectClose(cache.values[head]!, entries.values.flat(), 1e-5);
+    }
+  });
+
+  test('statistics are the attention each entry received', async () => {
+    const { attention } = await read('prefill-statistics', tokens.length);
+    for (const [head, entries] of whole.cache.entries()) expectClose(attention[head]!, entries.attention, 1e-4);
+  });
+
+  test('decode on a full prefix goes on as if there had been no border', async () => {
+    const prefix = compress(await read('prefill', 200), createPolicy('full'), 1);
+    const decoder = new Decoder(await sessions.get('decode'), files.description.shape, prefix);
+    expectClose(await decoder.append(tokens.slice(200, 260), nowhere), whole.logits[259]!, 1e-4);
+    for (let i = 260; i < tokens.length; i++) {
+      expectClose(await decoder.append([tokens[i]!], nowhere), whole.logits[i]!, 1e-4);
+    }
+  });
+
+  test('decode on a ragged prefix: every head its own entries, masses and length', async () => {
+    const { headSize } = gguf.hyperparameters;
+    const ragged = whole.cache.map((_, head) =>
+      raggedHead(head === 0 ? 1 : 1 + Math.floor(random() * 60), headSize, random),
+    );
+    const position = 100;
+    const prefix = holdPrefix(files.description.shape, position, ragged.map(toHeld));
+    const decoder = new Decoder(await sessions.get('decode'), files.description.shape, prefix);
+    const suffix = tokens.slice(0, 5);
+    let expected: number[] = [];
+    for (const [i, token] of suffix.entries()) expected = naive.step(token, position + i, ragged);
+    expectClose(await decoder.append(suffix, nowhere), expected, 1e-4);
+    expectClose(await decoder.append([9], nowhere), naive.step(9, position + suffix.length, ragged), 1e-4);
+  });
+});
+
+function raggedHead(entries: number, headSize: number, random: () => number): NaiveEntries {
+  const vectors = () => Array.from({ length: entries }, () => Array.from({ length: headSize }, () => random() * 2 - 1));
+  const logMass = Array.from({ length: entries }, () => Math.log(1 + Math.floor(random() * 9)));
+  return { keys: vectors(), values: vectors(), logMass, attention: logMass.map(() => 0) };
+}
+
+function toHeld({ keys, values, logMass }: NaiveEntries): HeldHead {
+  return {
+    keys: Float32Array.from(keys.flat()),
+    values: Float32Array.from(values.flat()),
+    logMass: Float32Array.from(logMass),
+  };
+}
+
+function expectClose(found: ArrayLike<number>, expected: readonly number[], tolerance: number): void {
+  expect(found.length).toBe(expected.length);
+  let worst = 0;
+  for (let i = 0; i < found.length; i++) {
+    const difference = Math.abs(found[i]! - expected[i]!);
+    worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference);
+  }
+  expect(worst).toBeLessThan(tolerance);
+}
