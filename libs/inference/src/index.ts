@@ -13,7 +13,6 @@ export type {
   SamplingOptions,
   TokenLogprob,
 } from './engine-port.js';
-export { applyPlan } from './merge-kernel.js';
-export { ModelFiles, type Precision, TensorShapeError, UnsupportedModelError } from './model-files.js';
+export { ModelFiles, type Precision } from './model-files.js';
 export { type ReadLogitsOptions, readLogits } from './read-logits.js';
 export { startEngine } from './start-engine.js';

@@ -22,21 +22,6 @@ const WEIGHTS_VERSION = 1;
 const WEIGHTS_FILE = 'weights.bin';
 const DESCRIPTION_FILE = 'description.json';
 
-/** The model has tensors that our graphs would silently ignore. */
-export class UnsupportedModelError extends Error {
-  override readonly name = 'UnsupportedModelError';
-}
-
-/** A tensor does not have the shape that the model's own metadata asks for. */
-export class TensorShapeError extends Error {
-  override readonly name = 'TensorShapeError';
-  constructor(tensor: string, expected: readonly number[], found: readonly number[]) {
-    super(
-      `Expected tensor '${tensor}' to be [${expected}], found [${found}]. The model file is damaged or of another architecture.`,
-    );
-  }
-}
-
 /** A model's weights and graphs on disk, made once and found again by the hash of the model file. */
 export class ModelFiles {
   private constructor(
@@ -108,10 +93,7 @@ class WeightsLayout {
 
   async write(): Promise<LlamaDescription> {
     const { hyperparameters: h } = this.model;
-    if (this.model.has('blk.0.attn_q.bias')) {
-      throw new UnsupportedModelError('Expected attention without biases, found blk.0.attn_q.bias. Use another model.');
-    }
-    const embeddingValues = await this.read('token_embd.weight', [h.vocabulary, h.hidden]);
+    const embeddingValues = await this.model.readTensor('token_embd.weight');
     const embedding = await this.writer.append('token_embd', 'float', [h.vocabulary, h.hidden], embeddingValues);
     const layers: LayerWeights[] = [];
     for (let index = 0; index < h.layers; index++) layers.push(await this.layer(index));
@@ -161,11 +143,11 @@ class WeightsLayout {
   }
 
   private async vector(name: string, size: number): Promise<ExternalTensor> {
-    return this.writer.append(name, 'float', [size], await this.read(`${name}.weight`, [size]));
+    return this.writer.append(name, 'float', [size], await this.model.readTensor(`${name}.weight`));
   }
 
   private async linear(name: string, rows: number, columns: number, as = name): Promise<LinearWeight> {
-    const values = await this.read(`${name}.weight`, [rows, columns]);
+    const values = await this.model.readTensor(`${name}.weight`);
     if (this.precision === 'f32') {
       return { kind: 'float', rows, columns, weight: await this.writer.append(as, 'float', [rows, columns], values) };
     }
@@ -179,12 +161,6 @@ class WeightsLayout {
       quantised: await this.writer.append(`${as}.q8`, 'uint8', [rows, blocks, BLOCK_SIZE], codes),
       scales: await this.writer.append(`${as}.scales`, 'float', [rows, blocks], scales),
     };
-  }
-
-  private async read(name: string, expected: readonly number[]): Promise<Float32Array> {
-    const found = this.model.tensorShape(name);
-    if (found.join() !== expected.join()) throw new TensorShapeError(name, expected, found);
-    return this.model.readTensor(name);
   }
 }
 

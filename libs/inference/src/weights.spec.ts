@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { BLOCK_SIZE, quantizeBlocks } from './quantize-blocks.js';
+import { ropeTable } from './rope-table.js';
+import { tailBias } from './tail-bias.js';
+
+describe('8-bit blocks', () => {
+  test('every value comes back within half a step of its block', () => {
+    const matrix = fc.record({
+      rows: fc.integer({ min: 1, max: 4 }),
+      columns: fc.integer({ min: 1, max: 70 }),
+      seed: fc.nat(),
+    });
+    fc.assert(
+      fc.property(matrix, ({ rows, columns, seed }) => {
+        const values = Float32Array.from(
+          { length: rows * columns },
+          (_, i) => Math.sin(seed + i * 1.7) * 10 ** (i % 5),
+        );
+        const { codes, scales } = quantizeBlocks(values, rows, columns);
+        const blocks = Math.ceil(columns / BLOCK_SIZE);
+        expect(codes.length).toBe(rows * blocks * BLOCK_SIZE);
+        expect(scales.length).toBe(rows * blocks);
+        for (let row = 0; row < rows; row++) {
+          for (let column = 0; column < blocks * BLOCK_SIZE; column++) {
+            const scale = scales[row * blocks + Math.floor(column / BLOCK_SIZE)]!;
+            const restored = (codes[row * blocks * BLOCK_SIZE + column]! - 128) * scale;
+            const expected = column < columns ? values[row * columns + column]! : 0;
+            expect(Math.abs(restored - expected)).toBeLessThanOrEqual(scale * 0.5001);
+          }
+        }
+      }),
+    );
+  });
+
+  test('a block of zeros stays zero', () => {
+    const { codes, scales } = quantizeBlocks(new Float32Array(32), 1, 32);
+    expect([...new Set(codes)]).toEqual([128]);
+    expect(scales[0]).toBe(0);
+  });
+});
+
+describe('RoPE table', () => {
+  const rope = { contextLength: 8, ropeDimensions: 4, ropeBase: 100, ropeScale: 1, ropeFrequencyFactors: undefined };
+
+  test('rotates pair i of position p by p * base^(-2i / d)', () => {
+    const { cosine, sine } = ropeTable(rope);
+    expect(cosine.length).toBe(16);
+    expect(cosine[3 * 2 + 1]).toBeCloseTo(Math.cos(3 * 100 ** -0.5), 6);
+    expect(sine[5 * 2]).toBeCloseTo(Math.sin(5), 6);
+  });
+
+  test('divides positions by the scale and frequencies by their factors', () => {
+    const scaled = ropeTable({ ...rope, ropeScale: 2, ropeFrequencyFactors: Float32Array.of(1, 4) });
+    expect(scaled.cosine[6 * 2]).toBeCloseTo(Math.cos(3), 6);
+    expect(scaled.cosine[6 * 2 + 1]).toBeCloseTo(Math.cos((3 * 100 ** -0.5) / 4), 6);
+  });
+});
+
+test('tail bias: a query sees all earlier whole tokens and its own past, in every query head alike', () => {
+  const [group, fresh, before] = [2, 3, 2];
+  const bias = tailBias(group, fresh, before);
+  for (let head = 0; head < group; head++) {
+    for (let query = 0; query < fresh; query++) {
+      const row = [...bias.subarray((head * fresh + query) * 5, (head * fresh + query + 1) * 5)];
+      expect(row).toEqual(
+        [0, 0, 0, 0, 0].map((open, column) => (column <= before + query ? open : Number.NEGATIVE_INFINITY)),
+      );
+    }
+  }
+});
