@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { freePort, startRedis as startTestRedis } from './redis-server.js';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -97,16 +97,18 @@ describe('the Redis that REDIS_URL names', () => {
   it('is missed within seconds where something else listens, even in silence', async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     await once(silent, 'listening');
+    onTestFinished(() => void silent.close());
     const address = silent.address() as { port: number };
     const { code, output } = await run([local('setup.mjs')], { REDIS_URL: `redis://127.0.0.1:${address.port}` });
     expect(code).toBe(1);
     expect(output).toContain('no answer within 5 s');
-    silent.close();
   });
 
   it('must not be one that loses jobs unseen', async () => {
     const redis = await startTestRedis();
+    onTestFinished(() => redis.stop());
     const client = new Redis(redis.url);
+    onTestFinished(() => client.disconnect());
     const clean = await run([local('setup.mjs')], { REDIS_URL: redis.url });
     expect(clean.code).toBe(0);
     expect(clean.output).not.toContain('warning');
@@ -121,8 +123,6 @@ describe('the Redis that REDIS_URL names', () => {
     expect(risky.output).toContain('appendonly is no, should be yes');
     const refused = await run([local('setup.mjs')], { REDIS_URL: redis.url });
     expect(refused.output).toContain('NOAUTH');
-    client.disconnect();
-    await redis.stop();
   });
 });
 

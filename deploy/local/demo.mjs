@@ -69,8 +69,8 @@ function freshHome() {
   const home = join(dataDir, 'demo');
   rmSync(home, { recursive: true, force: true });
   mkdirSync(home, { recursive: true });
-  mkdirSync(join(dataDir, 'weights'), { recursive: true });
-  symlinkSync(join(dataDir, 'weights'), join(home, 'weights'));
+  mkdirSync(join(dataDir, 'graphs'), { recursive: true });
+  symlinkSync(join(dataDir, 'graphs'), join(home, 'graphs'));
   return home;
 }
 
