@@ -9,7 +9,7 @@ import { startRedis } from './redis-server.mjs';
 import { SetupError } from './setup-error.mjs';
 import { supervise } from './supervisor.mjs';
 
-const exitWithParent = new URL('./exit-with-parent.mjs', import.meta.url).href;
+const outputMayClose = new URL('./output-may-close.mjs', import.meta.url).href;
 
 /** How long a stopped app may drain: what it allows itself (LONGHAUL_DRAIN_SECONDS) and a little more. */
 const drainLimit = (Number(process.env.LONGHAUL_DRAIN_SECONDS || 25) + 5) * 1000;
@@ -35,9 +35,9 @@ export async function startServices({ port, dataDir, redis, output, onDeath }) {
   };
   const app = (name) =>
     supervise({
-      // detached, as Redis is: Ctrl-C reaches us only. The channel tells the app when we are gone (exit-with-parent).
+      // detached, as Redis is: Ctrl-C reaches us only. The channel closes when we are gone: then the app drains, too.
       spawn: () =>
-        spawn(process.execPath, ['--enable-source-maps', '--import', exitWithParent, `dist/apps/${name}/src/main.js`], {
+        spawn(process.execPath, ['--enable-source-maps', '--import', outputMayClose, `dist/apps/${name}/src/main.js`], {
           cwd: root,
           env,
           stdio: ['ignore', output, output, 'ipc'],
