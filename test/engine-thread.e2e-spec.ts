@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyGguf } from './tiny-gguf.js';
+
+/** The compiled library: a thread can't be started from TypeScript. */
+const { startEngine, ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } = (await import(
+  '../dist/libs/inference/src/index.js' as string
+)) as typeof import('@app/inference');
+
+const full = { policy: 'full', budget: 1 };
+const sampling = { temperature: 0, topP: 1, maxTokens: 8, stop: [] };
+const tokens = Array.from({ length: 400 }, (_, i) => 10 + (i % 200));
+
+describe('the engine behind its port', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-thread-'));
+  const modelPath = join(folder, 'tiny.gguf');
+  const start = () => startEngine({ modelPath, cacheDir: folder, precision: 'q8', threads: 1 });
+  beforeAll(() => writeTinyGguf(modelPath));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('answers from a held cache, in the order of the calls', async () => {
+    const engine = await start();
+    expect(engine.model).toMatchObject({ contextLength: 512, layers: 2 });
+    const held = await engine.prefill({ tokens, compression: { policy: 'kvmerger', budget: 0.5 } });
+    expect(held).toMatchObject({ tokens: 400, entries: 200 });
+    const order: number[] = [];
+    const ask = async (n: number) => {
+      const answer = await engine.generate({ handle: held.handle, suffix: [n], sampling });
+      order.push(n);
+      return answer;
+    };
+    const answers = await Promise.all([ask(11), ask(12), ask(13)]);
+    expect(order).toEqual([11, 12, 13]);
+    for (const answer of answers) expect(answer.tokens.length).toBeLessThanOrEqual(8);
+    await engine.close();
+  });
+
+  test('the calling thread stays free while the engine works', async () => {
+    const engine = await start();
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const { handle } = await engine.prefill({ tokens, compression: full });
+    for (let i = 0; i < 20; i++) await engine.generate({ handle, suffix: tokens.slice(0, 50), sampling });
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(10);
+    await engine.close();
+  });
+
+  test('errors keep their class and their numbers', async () => {
+    const engine = await start();
+    const long = Array.from({ length: 600 }, () => 5);
+    const refused = await engine.prefill({ tokens: long, compression: full }).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(ContextOverflowError);
+    expect(refused).toMatchObject({ contextLength: 512, promptTokens: 600 });
+    const { handle } = await engine.prefill({ tokens, compression: full });
+    await engine.release(handle);
+    await expect(engine.generate({ handle, suffix: [5], sampling })).rejects.toBeInstanceOf(UnknownCacheError);
+    await expect(engine.prefill({ tokens, compression: { policy: 'none such', budget: 1 } })).rejects.toMatchObject({
+      name: 'UnknownPolicyError',
+    });
+    await engine.close();
+  });
+
+  test('an abort ends the call under way and a call that waits; the next one works', async () => {
+    const engine = await start();
+    const abort = new AbortController();
+    const underWay = engine.prefill({ tokens, compression: full }, abort.signal);
+    const waiting = engine.prefill({ tokens, compression: full }, abort.signal);
+    abort.abort();
+    await expect(underWay).rejects.toBeInstanceOf(EngineAbortedError);
+    await expect(waiting).rejects.toBeInstanceOf(EngineAbortedError);
+    await expect(engine.prefill({ tokens, compression: full })).resolves.toMatchObject({ tokens: 400 });
+    await engine.close();
+  });
+
+  test('closing ends calls under way, and the engine takes no more', async () => {
+    const engine = await start();
+    const reading = engine.prefill({ tokens, compression: full });
+    await Promise.all([expect(reading).rejects.toBeInstanceOf(EngineAbortedError), engine.close()]);
+    await expect(engine.prefill({ tokens, compression: full })).rejects.toBeInstanceOf(EngineCrashedError);
+  });
+
+  test('a model that cannot be read fails the start with its own error', async () => {
+    const engine = startEngine({ modelPath: join(folder, 'none.gguf'), cacheDir: folder, precision: 'q8', threads: 1 });
+    await expect(engine).rejects.toThrow(/none\.gguf/);
+  });
+});
