@@ -11,7 +11,7 @@ import {
 } from '@app/batches';
 import { Config } from '@app/config';
 import { ResultStore } from '@app/results';
-import { BlobStore } from '@app/storage';
+import { BlobNotFoundError, BlobStore } from '@app/storage';
 import { Inject, Injectable } from '@nestjs/common';
 import { GroupAnswerer } from './group-answerer.js';
 import { PROMPT_ENCODER } from './prompt-encoder.js';
@@ -35,19 +35,20 @@ export class ChatAnswerer {
     if ((await this.results.recorded(completionId, [0])).size === 0) {
       await this.results.expect(completionId, 1);
       const plan = await this.plan(completionId, bodyKey);
-      if (plan) await this.groups.answer(plan, 'chat');
-      await this.results.expire(completionId, RESULT_SECONDS);
+      if (plan) await this.groups.answer(plan, 'chat', completionId);
     }
+    await this.results.expire(completionId, RESULT_SECONDS);
     await this.blobs.delete(bodyKey);
   }
 
-  /** Undefined where the request cannot be answered, which is recorded then. */
+  /** Undefined where the request cannot be answered, which is recorded then, or where nobody waits for it any more. */
   private async plan(completionId: string, bodyKey: string): Promise<GroupPlan | undefined> {
     try {
       const request = parseChatCompletion(JSON.parse((await this.blobs.read(bodyKey)).toString()));
       const documents = new DocumentReader(this.files, this.blobs, this.encoder.contextLength);
       return await planChat(completionId, request, documents, this.encoder, this.config.compression);
     } catch (error) {
+      if (error instanceof BlobNotFoundError) return undefined;
       if (!(error instanceof ApiError)) throw error;
       await this.results.record(completionId, 0, refusedItem(completionId, error));
       return undefined;

@@ -34,9 +34,10 @@ export class GroupAnswerer {
   /**
    * Answers what is not recorded yet. Returns when every item is recorded.
    * @param group names the group within its batch
+   * @param completionId id of the one completion, where the caller knows it already
    * @throws HandBackError when the worker stops; EngineCrashedError; whatever a Redis or a disk that is away throws
    */
-  async answer(plan: GroupPlan, group: string): Promise<void> {
+  async answer(plan: GroupPlan, group: string, completionId?: string): Promise<void> {
     for (;;) {
       const remaining = await this.remaining(plan);
       if (remaining.length === 0) return;
@@ -44,7 +45,7 @@ export class GroupAnswerer {
       // Runs that got no further than the one before count; one that answered an item starts the count again.
       const attempt = await this.results.beginAttempt(plan.batchId, `${group}/${remaining.length}`);
       if (attempt > this.config.maxGroupAttempts) await this.giveUp(plan, remaining, attempt - 1);
-      else await this.answerFromOneCache(plan, remaining);
+      else await this.answerFromOneCache(plan, remaining, completionId);
     }
   }
 
@@ -56,7 +57,11 @@ export class GroupAnswerer {
     return plan.items.filter(({ index }) => !recorded.has(index));
   }
 
-  private async answerFromOneCache(plan: GroupPlan, items: readonly PlannedItem[]): Promise<void> {
+  private async answerFromOneCache(
+    plan: GroupPlan,
+    items: readonly PlannedItem[],
+    completionId?: string,
+  ): Promise<void> {
     let cache: HeldCache;
     try {
       const { prefix: tokens, compression } = plan;
@@ -70,20 +75,25 @@ export class GroupAnswerer {
     try {
       for (const [i, item] of items.entries()) {
         this.drain.started.throwIfAborted();
-        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0));
+        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0, completionId));
       }
     } finally {
       await this.engine.release(cache.handle).catch(() => undefined); // a crashed engine holds nothing
     }
   }
 
-  private async outcome(plan: GroupPlan, item: PlannedItem, cache: HeldCache, reused: boolean): Promise<ItemResult> {
+  private async outcome(
+    plan: GroupPlan,
+    item: PlannedItem,
+    cache: HeldCache,
+    reused: boolean,
+    completionId = `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+  ): Promise<ItemResult> {
     try {
       const request = { handle: cache.handle, suffix: item.suffix, sampling: this.sampling(plan, item) };
       const generation = await this.engine.generate(request, this.drain.overdue);
-      const id = `chatcmpl-${randomUUID().replaceAll('-', '')}`;
       const { systemFingerprint } = this;
-      const body = chatCompletionBody({ id, item, cache, reused, generation, systemFingerprint });
+      const body = chatCompletionBody({ id: completionId, item, cache, reused, generation, systemFingerprint });
       return answeredItem(item.customId, body);
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();

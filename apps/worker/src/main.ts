@@ -46,6 +46,7 @@ async function main(): Promise<number> {
     });
   });
   reconciler.start();
+  process.send?.('ready');
   logger.log(`ready: model ${config.modelId} (${config.precision}, ${config.threads} threads)`);
 
   const code = await exitCode;
@@ -62,6 +63,9 @@ async function main(): Promise<number> {
   await app.close();
   return code;
 }
+
+// Started by another process over a channel: without it there is nobody to stop us.
+if (process.send) process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 
 main().then(
   (code) => process.exit(code),

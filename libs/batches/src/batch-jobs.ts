@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import {
@@ -56,6 +57,8 @@ export class BatchJobs {
     let queue = this.queues.get(name);
     if (!queue) {
       queue = new Queue(name, { connection: this.redis, prefix: QUEUE_PREFIX });
+      // Without a listener an outage of Redis would end the process; the connection logs it.
+      queue.on('error', ({ message }) => new Logger('Queue').debug(`${name}: ${message}`));
       this.queues.set(name, queue);
     }
     return queue;
