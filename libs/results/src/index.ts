@@ -6,6 +6,6 @@ export {
   connectRedisForRequests,
   warnAboutRedisSettings,
 } from './redis-connection.js';
-export { RedisUnavailableError } from './redis-errors.js';
+export { isRedisUnavailable, RedisUnavailableError } from './redis-errors.js';
 export { RedisResultStore } from './redis-result-store.js';
 export { type ProgressEvent, type Recorded, type ResultCounts, ResultStore } from './result-store.js';

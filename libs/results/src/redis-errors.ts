@@ -13,3 +13,28 @@ export class RedisUnavailableError extends Error {
 
 /** An address fit for logs. */
 export const withoutPassword = (url: string): string => url.replace(/\/\/[^@/]*@/, '//***@');
+
+/** What the network says when nobody answers. */
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
+/** What ioredis says of a connection that is down or answers too late. */
+const CONNECTION_MESSAGES =
+  /^(Command timed out|Connection is closed|Stream isn't writeable|connect ETIMEDOUT|Reached the max retries per request)/;
+/** What Redis itself says when it cannot serve: starting, out of memory, not writable, failing over. */
+const REPLIES = /^(LOADING|OOM|MISCONF|READONLY|MASTERDOWN|CLUSTERDOWN|NOAUTH|WRONGPASS|TRYAGAIN)\b/;
+
+/** Whether an error of a Redis command means that Redis cannot be used right now, rather than that we asked wrongly. */
+export function isRedisUnavailable(error: unknown): boolean {
+  if (error instanceof RedisUnavailableError) return true;
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined && NETWORK_CODES.has(code)) return true;
+  return CONNECTION_MESSAGES.test(error.message) || REPLIES.test(error.message);
+}

@@ -14,6 +14,7 @@ function written(options: Parameters<typeof createLogger>[1]): string[] {
   logger.error('an error');
   logger.warn('a warning');
   logger.log('a log');
+  logger.log('how Nest starts', 'InstanceLoader');
   logger.debug?.('a debug');
   logger.verbose?.('a verbose');
   return lines;
@@ -26,6 +27,11 @@ describe('createLogger', () => {
     expect(lines).toContain('a warning');
     expect(lines).not.toContain('a log');
     expect(lines).not.toContain('a debug');
+  });
+
+  it("tells Nest's own start-up only at debug level", () => {
+    expect(written({ logLevel: 'log', logJson: false }).join('')).not.toContain('how Nest starts');
+    expect(written({ logLevel: 'debug', logJson: false }).join('')).toContain('how Nest starts');
   });
 
   it('writes one JSON object a line', () => {

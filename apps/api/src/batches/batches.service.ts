@@ -1,0 +1,65 @@
+import {
+  ApiError,
+  BatchJobs,
+  type BatchRecord,
+  BatchStore,
+  FileStore,
+  newBatchId,
+  parseCompressionRequest,
+} from '@app/batches';
+import { type ResultCounts, ResultStore } from '@app/results';
+import { Injectable } from '@nestjs/common';
+import type { CreateBatchDto } from './create-batch.dto.js';
+
+/** `completion_window`, in seconds. */
+const DAY = 24 * 3600;
+
+@Injectable()
+export class BatchesService {
+  constructor(
+    private readonly batches: BatchStore,
+    private readonly files: FileStore,
+    private readonly results: ResultStore,
+    private readonly jobs: BatchJobs,
+  ) {}
+
+  /** Records the batch as `validating` and queues its planning. */
+  async create(request: CreateBatchDto): Promise<BatchRecord> {
+    const compression = parseCompressionRequest(request.compression);
+    await this.checkInputFile(request.input_file_id);
+    const now = Math.floor(Date.now() / 1000);
+    const batch: BatchRecord = {
+      id: newBatchId(),
+      endpoint: request.endpoint,
+      input_file_id: request.input_file_id,
+      completion_window: request.completion_window,
+      status: 'validating',
+      created_at: now,
+      expires_at: now + DAY,
+      ...(request.metadata && { metadata: request.metadata }),
+      ...(compression && { compression }),
+    };
+    await this.batches.create(batch);
+    await this.jobs.plan(batch.id);
+    return batch;
+  }
+
+  /** Throws a 404 `ApiError` where there is none. */
+  async get(id: string): Promise<{ batch: BatchRecord; counts: ResultCounts }> {
+    const [batch, counts] = await Promise.all([this.batches.get(id), this.results.counts(id)]);
+    if (!batch) throw ApiError.notFound(`No batch found with id '${id}'.`, 'id');
+    return { batch, counts };
+  }
+
+  private async checkInputFile(id: string): Promise<void> {
+    const file = await this.files.get(id);
+    if (!file) throw ApiError.notFound(`No such File object: ${id}`, 'input_file_id');
+    if (file.purpose !== 'batch') {
+      throw ApiError.invalid(
+        `Invalid 'input_file_id': file ${id} has purpose '${file.purpose}', a batch needs one uploaded with purpose 'batch'.`,
+        'input_file_id',
+        'invalid_value',
+      );
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { BATCH_ENDPOINT } from '@app/batches';
+import { Allow, IsIn, IsNotEmpty, IsOptional, IsString, ValidateBy } from 'class-validator';
+
+/** OpenAI's limits of `metadata`. */
+const MAX_PAIRS = 16;
+const MAX_KEY_LENGTH = 64;
+const MAX_VALUE_LENGTH = 512;
+
+/** Body of `POST /v1/batches`. */
+export class CreateBatchDto {
+  @IsString({ message: 'must be the id of an uploaded file' })
+  @IsNotEmpty({ message: 'must be the id of an uploaded file' })
+  readonly input_file_id!: string;
+
+  @IsIn([BATCH_ENDPOINT], { message: `must be '${BATCH_ENDPOINT}'` })
+  readonly endpoint!: string;
+
+  @IsIn(['24h'], { message: "must be '24h'" })
+  readonly completion_window!: string;
+
+  @IsOptional()
+  @ValidateBy(
+    { name: 'isMetadata', validator: { validate: isMetadata } },
+    {
+      message:
+        `must be an object of at most ${MAX_PAIRS} strings, keys of at most ${MAX_KEY_LENGTH} and values of at most ` +
+        `${MAX_VALUE_LENGTH} characters`,
+    },
+  )
+  readonly metadata?: Record<string, string> | null;
+
+  /** Policy and budget for all lines; validated together with a line's own. */
+  @Allow()
+  readonly compression?: unknown;
+}
+
+function isMetadata(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const pairs = Object.entries(value);
+  return (
+    pairs.length <= MAX_PAIRS &&
+    pairs.every(
+      ([key, text]) => key.length <= MAX_KEY_LENGTH && typeof text === 'string' && text.length <= MAX_VALUE_LENGTH,
+    )
+  );
+}

@@ -1,0 +1,79 @@
+import { ApiError } from '@app/batches';
+import { isRedisUnavailable } from '@app/results';
+import { BlobNotFoundError, BlobStorageError, BlobTooLargeError } from '@app/storage';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import type { Request, Response } from 'express';
+
+/** Turns every error into OpenAI's error body. What is not the caller's doing is logged and told without details. */
+@Catch()
+export class OpenAiExceptionFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Api');
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<Request>();
+    const response = http.getResponse<Response>();
+    const error = toApiError(thrown, request);
+    if (error.status >= 500) {
+      const known = thrown instanceof ApiError || isRedisUnavailable(thrown) || thrown instanceof BlobStorageError;
+      const detail = !known && thrown instanceof Error ? thrown.stack : String(thrown);
+      this.logger.error(`${request.method} ${request.path}: ${detail}`);
+    }
+    // The body has begun or nobody listens any more: the only honest end is a broken connection.
+    if (response.headersSent) response.destroy();
+    else response.status(error.status).json(error.toBody());
+  }
+}
+
+function toApiError(thrown: unknown, request: Request): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  if (thrown instanceof BlobTooLargeError) {
+    return tooLarge(`The file is larger than the ${thrown.maxBytes} bytes allowed.`, 'file');
+  }
+  if (thrown instanceof BlobNotFoundError) return ApiError.notFound('The content of this file is no longer there.');
+  if (thrown instanceof BlobStorageError) {
+    return ApiError.server(503, 'The service cannot store data right now. Its log says why.', 'storage_unavailable');
+  }
+  if (isRedisUnavailable(thrown)) {
+    return ApiError.server(503, 'The service cannot reach its queue right now. Try again soon.', 'redis_unavailable');
+  }
+  const parsing = bodyError(thrown, request);
+  if (parsing) return parsing;
+  if (thrown instanceof HttpException) return fromHttpException(thrown, request);
+  return ApiError.server(500, 'The server had an error while processing your request.');
+}
+
+/** What body-parser says, by its `type`; Nest passes these on as they are or as the cause of its own. */
+function bodyError(thrown: unknown, request: Request): ApiError | undefined {
+  const cause = thrown instanceof HttpException && thrown.cause ? thrown.cause : thrown;
+  switch ((cause as { type?: unknown } | undefined)?.type) {
+    case 'entity.parse.failed':
+      return ApiError.invalid(
+        'We could not parse the JSON body of your request. The API expects valid JSON with content-type application/json.',
+      );
+    case 'entity.too.large':
+      return tooLarge(`The body is larger than the ${(cause as { limit?: number }).limit} bytes allowed.`);
+    case 'charset.unsupported':
+    case 'encoding.unsupported':
+      return new ApiError(415, 'invalid_request_error', `${(cause as Error).message}. Send UTF-8, not compressed.`);
+    case 'request.aborted':
+    case 'request.size.invalid':
+      return ApiError.invalid(`The body of ${request.method} ${request.path} did not arrive whole.`);
+    default:
+      return undefined;
+  }
+}
+
+function fromHttpException(thrown: HttpException, request: Request): ApiError {
+  const status = thrown.getStatus();
+  // Nest's own 404: no route. Ours are ApiErrors.
+  if (status === 404) {
+    return ApiError.notFound(`Unknown request URL: ${request.method} ${request.path}`, null, 'unknown_url');
+  }
+  return status >= 500
+    ? ApiError.server(status, 'The server had an error while processing your request.')
+    : new ApiError(status, 'invalid_request_error', thrown.message);
+}
+
+const tooLarge = (message: string, param: string | null = null): ApiError =>
+  new ApiError(413, 'invalid_request_error', message, param, 'request_too_large');

@@ -1,0 +1,43 @@
+import { ApiError } from '@app/batches';
+import { type CanActivate, type ExecutionContext, Injectable, ValidationPipe } from '@nestjs/common';
+import type { ValidationError } from 'class-validator';
+import type { Request } from 'express';
+
+/** Validates every DTO; fields nobody asked for are an error, as a misspelt one would otherwise be ignored. */
+export const createValidationPipe = (): ValidationPipe =>
+  new ValidationPipe({
+    transform: true,
+    whitelist: true,
+    forbidNonWhitelisted: true,
+    exceptionFactory: (errors) => describe(errors[0], ''),
+  });
+
+/** OpenAI's way to say what is wrong with the first bad field. */
+function describe(error: ValidationError | undefined, parent: string): ApiError {
+  if (!error) return ApiError.invalid('The request is not valid.');
+  const param = parent ? `${parent}.${error.property}` : error.property;
+  const [constraint] = Object.entries(error.constraints ?? {});
+  if (!constraint) return describe(error.children?.[0], param);
+  if (constraint[0] === 'whitelistValidation') {
+    return ApiError.invalid(`Unrecognized request argument supplied: ${param}`, param, 'unknown_parameter');
+  }
+  return error.value === undefined
+    ? ApiError.invalid(`Missing required parameter: '${param}'.`, param, 'missing_required_parameter')
+    : ApiError.invalid(`Invalid '${param}': ${constraint[1]}.`, param, 'invalid_value');
+}
+
+/** Refuses a request whose body is not a JSON object, before its fields are looked at (guards run before pipes). */
+@Injectable()
+export class JsonBodyGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { body } = context.switchToHttp().getRequest<Request>() as { body: unknown };
+    // Express leaves the body undefined where the content type is not JSON or where there is none.
+    if (body === undefined) {
+      throw ApiError.invalid('The request needs a JSON body, sent with the header content-type: application/json.');
+    }
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+      throw ApiError.invalid('The body must be a JSON object.');
+    }
+    return true;
+  }
+}
