@@ -199,6 +199,7 @@ describe('files', () => {
     const before = await storedFiles();
     const cut = '--xx\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nhalf';
     expect(await post('/v1/files', cut, 'multipart/form-data; boundary=xx')).toMatchObject({ status: 400 });
+    await until(async () => (await unfinished()).length === 0);
     expect(await storedFiles()).toEqual(before);
   });
 

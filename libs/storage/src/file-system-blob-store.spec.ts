@@ -97,7 +97,9 @@ describe('FileSystemBlobStore', () => {
         this.push(Buffer.alloc(1000));
       },
     });
+    const told = new Promise((resolve) => endless.once('error', resolve));
     await expect(store.put('endless', endless, { maxBytes: 100_000 })).rejects.toThrow(BlobTooLargeError);
+    expect(await told).toBeInstanceOf(BlobTooLargeError);
     expect(endless.destroyed).toBe(true);
     expect(produced).toBeLessThan(1_000_000);
     await expect(store.putContent(Buffer.alloc(11), { maxBytes: 10 })).rejects.toThrow('larger than the 10 bytes');

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BlobNotFoundError, BlobStorageError, BlobTooLargeError, InvalidBlobKeyError } from './blob-errors.js';
 import { BlobStore, type StoredBlob } from './blob-store.js';
@@ -98,15 +98,15 @@ export class FileSystemBlobStore extends BlobStore {
     const stream = source instanceof Readable ? source : Readable.from([Buffer.from(source as Buffer)]);
     const hash = createHash('sha256');
     let bytes = 0;
-    const counted = async function* (chunks: AsyncIterable<Buffer | string>) {
-      for await (const chunk of chunks) {
-        const buffer = Buffer.from(chunk as Buffer);
-        bytes += buffer.length;
-        if (bytes > maxBytes) throw new BlobTooLargeError(name, maxBytes);
-        hash.update(buffer);
-        yield buffer;
-      }
-    };
+    // A Transform and not a generator: then the source is ended with the very error, which its owner may be waiting for.
+    const counted = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length;
+        if (bytes > maxBytes) return done(new BlobTooLargeError(name, maxBytes));
+        hash.update(chunk);
+        done(null, chunk);
+      },
+    });
     try {
       await mkdir(dirname(unfinished), { recursive: true });
       // `flush` is an fsync before the file is closed: what is renamed is on the disk.
