@@ -21,11 +21,11 @@ export function runCommand(program, args, options = {}) {
 }
 
 /** The last lines of a program's output, indented, for an error message. */
-export function tail(output, lines = 15) {
-  return stripVTControlCharacters(output)
-    .trimEnd()
-    .split('\n')
-    .slice(-lines)
-    .map((line) => `    ${line}`)
-    .join('\n');
-}
+export const tail = (output, lines = 15) => indent(linesOf(output).slice(-lines));
+
+/** The first lines: some programs say what is wrong and then how they are used. */
+export const head = (output, lines = 15) => indent(linesOf(output).slice(0, lines));
+
+const linesOf = (output) => stripVTControlCharacters(output).trimEnd().split('\n');
+
+const indent = (lines) => lines.map((line) => `    ${line}`).join('\n');

@@ -1,7 +1,7 @@
 // node_modules as package-lock.json says: current, or installed with `npm ci`.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand, tail } from './command.mjs';
+import { head, runCommand } from './command.mjs';
 import { SetupError } from './setup-error.mjs';
 import { step } from './terminal.mjs';
 
@@ -17,7 +17,7 @@ export async function installDependencies(root) {
     // Without it onnxruntime-node downloads CUDA libraries; .npmrc says it too, but npm 12 drops keys it does not know.
     env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
   });
-  if (code !== 0) throw new SetupError(`npm ci failed with exit code ${code}:\n${tail(output)}`);
+  if (code !== 0) throw new SetupError(`npm ci failed with exit code ${code}:\n${head(output, 20)}`);
   step('dependencies', 'installed');
 }
 

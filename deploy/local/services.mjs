@@ -32,6 +32,7 @@ export async function startServices({ port, dataDir, redis, output, onDeath }) {
     REDIS_URL: ownRedis?.url ?? process.env.REDIS_URL,
     LONGHAUL_DATA_DIR: dataDir,
     LONGHAUL_MODEL: modelFile,
+    ...(output === 'inherit' && process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
   };
   const app = (name) =>
     supervise({
