@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { Server } from 'node:http';
-import { type Config, ConfigError, loadConfig } from '@app/config';
-import { assertRedisReady, RedisUnavailableError } from '@app/results';
+import { type Config, loadConfig } from '@app/config';
+import { assertRedisReady } from '@app/results';
 import { createLogger } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -37,14 +37,13 @@ if (process.send) process.on('disconnect', () => process.kill(process.pid, 'SIGT
 try {
   await start(loadConfig());
 } catch (error) {
-  console.error(explain(error));
+  process.stderr.write(`api: ${explain(error)}\n`);
   process.exit(1);
 }
 
-/** One line for what the operator can put right, the whole error for what only we can. */
+/** What the operator can put right; a stack would only hide it. */
 function explain(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof RedisUnavailableError) return error.message;
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (syscall === 'listen') return `Cannot listen (${code}): ${message}. Set PORT and LONGHAUL_HOST to a free address.`;
-  return error instanceof Error ? (error.stack ?? message) : String(error);
+  return error instanceof Error ? message : String(error);
 }

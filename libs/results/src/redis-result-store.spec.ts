@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis } from '../../../test/redis-server.js';
 import type { ItemResult } from './item-result.js';
-import { connectRedis } from './redis-connection.js';
+import { connectRedis, connectRedisForRequests } from './redis-connection.js';
 import { resultKeys } from './redis-keys.js';
 import { RedisResultStore } from './redis-result-store.js';
 import type { ProgressEvent } from './result-store.js';
@@ -181,5 +181,20 @@ describe('RedisResultStore', () => {
     await heard.reach(2);
     expect(heard.events[1]?.counts).toEqual({ total: 2, completed: 2, failed: 0 });
     await stop();
+  });
+
+  it('hears events again on a connection for requests, which keeps no commands while Redis is away', async () => {
+    const requests = connectRedisForRequests(server.url);
+    await requests.connect();
+    const listening = new RedisResultStore(requests);
+    const heard = collector();
+    await listening.subscribe('b', heard.listener);
+    await server.restart();
+    while ((await redis.pubsub('NUMSUB', 'longhaul:progress:{b}'))[1] === 0) await new Promise(setImmediate);
+    await store.record('b', 0, result(0));
+    await heard.reach(1);
+    expect(heard.events[0]).toMatchObject({ batchId: 'b', index: 0 });
+    await listening.close();
+    requests.disconnect();
   });
 });
