@@ -117,6 +117,16 @@ describe('loadConfig', () => {
     expect(error.message).not.toContain('secret');
   });
 
+  it.each([
+    'redis://my_redis:6379',
+    'redis://redis',
+    'redis://[::1]:6379/3',
+    'redis://:p%40ss@10.0.0.1:6379',
+    'rediss://user:secret@cache.example.com:6380',
+  ])('takes the Redis address %s', (url) => {
+    expect(loadConfig({ REDIS_URL: url }).redisUrl).toBe(url);
+  });
+
   it.each(['kvmerger:0', 'kvmerger:2', 'kvmerger:NaN', 'kvmerger:-0.5', ':0.5', 'kvmerger:', 'KV:0.5', 'full:'])(
     'refuses the compression %s',
     (text) => {

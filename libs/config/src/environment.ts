@@ -45,7 +45,8 @@ export class Environment {
 
   @Expose()
   @IsUrl(
-    { protocols: ['redis', 'rediss'], require_protocol: true, require_tld: false, require_valid_protocol: true },
+    // Names of containers may hold underscores and have no top-level domain.
+    { protocols: ['redis', 'rediss'], require_protocol: true, require_tld: false, allow_underscores: true },
     { message: 'an address like redis://127.0.0.1:6379 or rediss://user:password@host:6379' },
   )
   REDIS_URL = 'redis://127.0.0.1:6379';
