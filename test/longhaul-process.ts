@@ -22,7 +22,7 @@ export class AppProcess {
   ) {
     this.child = spawn(process.execPath, ['--enable-source-maps', join(root, `dist/apps/${app}/src/main.js`)], {
       cwd: root,
-      env: { ...process.env, ...env },
+      env: { ...process.env, NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
@@ -83,11 +83,18 @@ export interface Longhaul {
   stop(): Promise<void>;
 }
 
-/** Starts API and worker on `redisUrl` with data of their own, and waits until both are ready. */
-export async function startLonghaul(redisUrl: string, env: NodeJS.ProcessEnv = {}): Promise<Longhaul> {
+/**
+ * Starts API and worker on `redisUrl` with data of their own, and waits until both are ready.
+ * @param prepare puts files into the data folder, and says what more of the environment follows from them
+ */
+export async function startLonghaul(
+  redisUrl: string,
+  env: NodeJS.ProcessEnv = {},
+  prepare: (dataDir: string) => NodeJS.ProcessEnv = () => ({}),
+): Promise<Longhaul> {
   const dataDir = await mkdtemp(join(tmpdir(), 'longhaul-e2e-'));
   const port = await freePort();
-  const settings = { PORT: String(port), REDIS_URL: redisUrl, LONGHAUL_DATA_DIR: dataDir, ...env };
+  const settings = { PORT: String(port), REDIS_URL: redisUrl, LONGHAUL_DATA_DIR: dataDir, ...env, ...prepare(dataDir) };
   const api = new AppProcess('api', settings);
   const workers: AppProcess[] = [];
   const startWorker = async (): Promise<AppProcess> => {

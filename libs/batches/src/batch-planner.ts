@@ -17,10 +17,10 @@ import { DocumentReader } from './documents.js';
 import type { FileStore } from './file-record.js';
 import type { GroupPlan } from './group-plan.js';
 import { type PlanManifest, readPlanManifest, writePlanManifest } from './plan-manifest.js';
-import { groupByPrefix } from './prefix-groups.js';
+import { GROUPING_LIMITS, groupByPrefix } from './prefix-groups.js';
 import { type EncodedRequest, encodeRequest, type PromptEncoder } from './prompt.js';
 
-/** Token ids that are compared in memory at a time: 16 MB, some 50 ms of sorting. */
+/** 16 MB, some 50 ms of sorting. */
 const WINDOW_TOKENS = 4 * 1024 * 1024;
 
 export interface PlannerOptions {
@@ -28,6 +28,8 @@ export interface PlannerOptions {
   readonly compression: CompressionChoice;
   readonly maxLineBytes: number;
   readonly maxLines: number;
+  /** Token ids that are compared in memory at a time. */
+  readonly windowTokens?: number;
 }
 
 interface EncodedItem extends EncodedRequest {
@@ -133,11 +135,11 @@ export class BatchPlanner {
       }
       window.push(item);
       tokens += item.ids.length;
-      if (tokens < WINDOW_TOKENS) continue;
+      if (tokens < (this.options.windowTokens ?? WINDOW_TOKENS)) continue;
       const groups = this.grouped(window);
-      // More of the last item's group may follow: it goes into the next window, unless it fills this one.
+      // More of the last item's group may follow: it goes into the next window, unless it is full.
       const last = groups.find((members) => members.items.includes(item));
-      const held = groups.length > 1 && last ? last.items : [];
+      const held = last && last.items.length < GROUPING_LIMITS.maxItems ? last.items : [];
       for (const group of groups) if (group.items !== held) yield this.toPlan(batchId, group);
       window = held;
       tokens = held.reduce((sum, { ids }) => sum + ids.length, 0);

@@ -1,0 +1,91 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { endOfBatch, fileLines, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
+import { type RedisServer, startRedis } from './redis-server.js';
+import { writeTinyGguf } from './tiny-gguf.js';
+
+const ITEMS = 90;
+const ANSWERED = /answered batch=\S+ item=\d+ custom_id=(\S+)/;
+
+let redis: RedisServer;
+let longhaul: Longhaul;
+
+beforeEach(async () => {
+  redis = await startRedis();
+  longhaul = await startLonghaul(redis.url, { LONGHAUL_LOCK_SECONDS: '3' }, (dataDir) => {
+    const model = join(dataDir, 'tiny.gguf');
+    writeTinyGguf(model, { contextLength: 2048 });
+    return { LONGHAUL_MODEL: model };
+  });
+});
+afterEach(async () => {
+  await longhaul?.stop();
+  await redis?.stop();
+});
+
+/** Questions on three documents; every answer takes some dozens of milliseconds. */
+const lines = Array.from({ length: ITEMS }, (_, i) =>
+  line(`item-${i}`, {
+    model: 'tiny',
+    messages: [{ role: 'user', content: `${`Document ${i % 3}. `.repeat(60)}\nQuestion ${i}?` }],
+    max_tokens: 40,
+    seed: i,
+    compression: { policy: 'kvmerger', budget: 0.5 },
+  }),
+);
+
+/** Custom ids in the order in which all workers together said that they had answered them. */
+const answered = (): string[] =>
+  longhaul.workers.flatMap((worker) => worker.lines.map((text) => ANSWERED.exec(text)?.[1] ?? '').filter(Boolean));
+
+async function expectEveryItemOnce(id: string): Promise<void> {
+  const batch = await endOfBatch(longhaul, id);
+  expect(batch).toMatchObject({
+    status: 'completed',
+    request_counts: { total: ITEMS, completed: ITEMS, failed: 0 },
+  });
+  const output = await fileLines(longhaul, batch.output_file_id);
+  expect(output.map(({ custom_id }) => custom_id)).toEqual(lines.map((_, i) => `item-${i}`));
+  for (const { response } of output) expect(response?.body.object).toBe('chat.completion');
+}
+
+describe('a worker that is lost in the middle of a batch', () => {
+  it('killed twice: every item is answered once and none that was finished is computed again', async () => {
+    const id = await startBatch(longhaul, lines);
+    for (const after of [10, 12]) {
+      await longhaul.worker.printed(ANSWERED, after);
+      await longhaul.worker.kill('SIGKILL');
+      const { request_counts: counts, status } = await longhaul.client.batches.retrieve(id);
+      expect(status).toBe('in_progress');
+      expect(counts?.completed).toBeLessThan(ITEMS);
+      await longhaul.startWorker();
+    }
+    await expectEveryItemOnce(id);
+    const computed = answered();
+    expect(new Set(computed).size).toBe(computed.length);
+    // A worker may die between recording an item and saying so.
+    expect(computed.length).toBeGreaterThanOrEqual(ITEMS - 2);
+  });
+
+  it('killed while it plans: the batch is planned once', async () => {
+    const id = await startBatch(longhaul, lines);
+    await longhaul.worker.kill('SIGKILL');
+    await longhaul.startWorker();
+    await expectEveryItemOnce(id);
+    expect(new Set(answered()).size).toBe(answered().length);
+  });
+
+  it('told to stop: hands its document back at once, and another worker goes on', async () => {
+    const id = await startBatch(longhaul, lines);
+    await longhaul.worker.printed(ANSWERED, 5);
+    const first = longhaul.worker;
+    const second = longhaul.startWorker();
+    const began = performance.now();
+    expect(await first.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeLessThan(3000);
+    expect(first.count(/handed back/)).toBeGreaterThan(0);
+    await second;
+    await expectEveryItemOnce(id);
+    expect(answered().sort()).toEqual(lines.map((_, i) => `item-${i}`).sort());
+  });
+});
