@@ -1,5 +1,5 @@
 import type { ChatCompletionRequest } from './chat-completion.dto.js';
-import type { TextMessage } from './documents.js';
+import { MAX_BYTES_PER_TOKEN, type TextMessage } from './documents.js';
 import type { ItemOptions } from './group-plan.js';
 import { ApiError } from './openai-error.js';
 
@@ -33,18 +33,33 @@ export async function encodeRequest(
     const found = `${limit} is too large: ${asked}. This model's maximum context length is ${encoder.contextLength} tokens.`;
     throw ApiError.invalid(found, limit, 'invalid_value');
   }
-  const ids = await encoder.encode(messages);
   // Without a limit the answer gets what is left, and something must be left.
   const answer = asked ?? 1;
-  if (ids.length + answer > encoder.contextLength) throw contextOverflow(encoder.contextLength, ids.length, answer);
+  const { contextLength } = encoder;
+  // Encoding blocks the event loop: what is far too long is refused before.
+  const fewest = fewestTokens(messages);
+  if (fewest > contextLength) throw contextOverflow(contextLength, fewest, answer, 'at least ');
+  const ids = await encoder.encode(messages);
+  if (ids.length + answer > contextLength) throw contextOverflow(contextLength, ids.length, answer);
   return { ids, options };
 }
 
+/** A number of tokens that the messages have for certain: no token spans the end of a word. */
+function fewestTokens(messages: readonly TextMessage[]): number {
+  let words = 0;
+  let characters = 0;
+  for (const { content } of messages) {
+    for (const _ of content.matchAll(/[A-Za-z][ \n]/g)) words++;
+    characters += content.length;
+  }
+  return Math.max(words, Math.floor(characters / MAX_BYTES_PER_TOKEN));
+}
+
 /** The words are those of the engine's ContextOverflowError, which the batches cannot import. */
-const contextOverflow = (contextLength: number, promptTokens: number, maxTokens: number): ApiError =>
+const contextOverflow = (contextLength: number, promptTokens: number, maxTokens: number, atLeast = ''): ApiError =>
   ApiError.invalid(
-    `This model's maximum context length is ${contextLength} tokens, but ${promptTokens + maxTokens} were requested ` +
-      `(${promptTokens} in the prompt, ${maxTokens} for the answer). Shorten the document or lower max_completion_tokens.`,
+    `This model's maximum context length is ${contextLength} tokens, but ${atLeast}${promptTokens + maxTokens} were requested ` +
+      `(${atLeast}${promptTokens} in the prompt, ${maxTokens} for the answer). Shorten the document or lower max_completion_tokens.`,
     'messages',
     'context_length_exceeded',
   );

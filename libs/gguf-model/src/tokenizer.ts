@@ -1,4 +1,5 @@
 import { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
+import { BlockEncoder } from './block-encoder.js';
 import { tokenTextToBytes } from './byte-level.js';
 import { ControlTokenSplitter } from './control-token-splitter.js';
 import type { Vocabulary } from './vocabulary.js';
@@ -41,6 +42,7 @@ class ByteLevelBpeTokenizer implements Tokenizer {
   readonly bosToken: number | undefined;
   readonly addBos: boolean;
   private readonly words: PackageTokenizer;
+  private readonly blocks = new BlockEncoder((text) => this.encodeWords(text));
   private readonly control: ControlTokenSplitter;
   private readonly userDefined: ControlTokenSplitter;
   private readonly controlIds: ReadonlySet<number>;
@@ -61,7 +63,7 @@ class ByteLevelBpeTokenizer implements Tokenizer {
   }
 
   encode(text: string): number[] {
-    return this.userDefined.encode(text, (run) => this.encodeRun(run));
+    return this.userDefined.encode(text, (run) => this.blocks.encode(run));
   }
 
   encodeWithControlTokens(text: string): number[] {
@@ -86,7 +88,7 @@ class ByteLevelBpeTokenizer implements Tokenizer {
   }
 
   /** Text without any special token. */
-  private encodeRun(text: string): number[] {
+  private encodeWords(text: string): number[] {
     return text === '' ? [] : this.words.encode(text, { add_special_tokens: false }).ids;
   }
 }
