@@ -1,18 +1,18 @@
-/** What the demo asks, per file of examples/documents: short questions whose answers stand in the text. */
+/** What the demo asks, per file of examples/documents; short questions, for the default model is a very small one. */
 export const questions = {
   'federalist_10.txt': [
-    'Who is the author of this paper?',
-    'What does the author understand by a faction?',
-    'What is the most common and durable source of factions?',
+    'What is this paper about?',
+    'To whom is this paper addressed?',
+    'What is the difference between a democracy and a republic?',
   ],
   'scotus_greene_v_fisher.txt': [
-    'Which justice delivered the opinion of the Court?',
-    'What did Eric Greene and his co-conspirators rob?',
+    'What is this case about?',
     'Of what crime did the jury convict Greene?',
+    'In which state was the grocery store?',
   ],
   'federalist_51.txt': [
-    'In which journal was this paper published, and on what day?',
-    'What must be made to counteract ambition?',
-    'What would be unnecessary if men were angels?',
+    'What is this paper about?',
+    'What is the end of government?',
+    'What is the great security against a concentration of powers?',
   ],
 };

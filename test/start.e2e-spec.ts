@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { freePort } from './redis-server.js';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+let folder: string;
+let url: string;
+let start: ChildProcess;
+let output: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'longhaul-start-'));
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}`;
+  output = '';
+  const { REDIS_URL: _, ...env } = process.env;
+  start = spawn(process.execPath, [join(root, 'deploy/local/start.mjs')], {
+    env: { ...env, PORT: String(port), LONGHAUL_DATA_DIR: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const stream of [start.stdout!, start.stderr!]) {
+    stream.on('data', (chunk) => {
+      output += chunk;
+      start.emit('output');
+    });
+  }
+});
+afterEach(async () => {
+  start.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+/** Waits until the command has printed `count` matches; returns the last one. */
+async function printed(pattern: RegExp, count = 1): Promise<RegExpMatchArray> {
+  for (;;) {
+    const matches = [...output.matchAll(new RegExp(pattern, 'g'))];
+    if (matches.length >= count) return matches[count - 1]!;
+    if (start.exitCode !== null) throw new Error(`npm start ended with ${start.exitCode}:\n${output}`);
+    await once(start, 'output');
+  }
+}
+
+const workerReady = /\[worker\] (\d+).*ready: model/;
+
+const { startOf } = (await import(join(root, 'deploy/local/ownership.mjs'))) as {
+  startOf(pid: number): string | undefined;
+};
+
+/** Whether there is such a process; one that has ended and that nobody has waited for is none. */
+const runs = (pid: number): boolean => startOf(pid) !== undefined;
+
+const redisPid = async (): Promise<number> =>
+  (JSON.parse(await readFile(join(folder, 'redis/server.json'), 'utf8')) as { pid: number }).pid;
+
+it('starts everything, starts a killed worker again, and drains once on one Ctrl-C', async () => {
+  await printed(/Longhaul is ready/);
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  const first = Number((await printed(workerReady))[1]);
+
+  process.kill(first, 'SIGKILL');
+  await printed(/worker ended \(SIGKILL\); starting it again in 1 s/);
+  const second = Number((await printed(workerReady, 2))[1]);
+  expect(second).not.toBe(first);
+
+  const redis = await redisPid();
+  const exited = once(start, 'exit');
+  start.kill('SIGINT'); // a terminal and npm each pass the same Ctrl-C on
+  start.kill('SIGINT');
+  expect(await exited).toEqual([0, null]);
+  expect(output).toContain('stopping: finishing or handing back what runs');
+  expect(output).toMatch(/stop +done/);
+  expect([second, redis].map(runs)).toEqual([false, false]);
+  await expect(fetch(`${url}/health`)).rejects.toThrow();
+});
+
+it('leaves nothing behind when it is killed hard', async () => {
+  await printed(/Longhaul is ready/);
+  const worker = Number((await printed(workerReady))[1]);
+  const redis = await redisPid();
+  const closed = once(start, 'close'); // the streams close when the last process that holds them has ended
+  start.kill('SIGKILL');
+  await closed;
+  expect(runs(worker)).toBe(false);
+  await expect(fetch(`${url}/health`)).rejects.toThrow();
+  await expect.poll(() => runs(redis), { timeout: 15_000 }).toBe(false);
+});
