@@ -1,0 +1,162 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { answeredItem, type GroupPlan } from '@app/batches';
+import { type Config, loadConfig } from '@app/config';
+import { Engine } from '@app/inference';
+import { type ItemResult, RedisResultStore } from '@app/results';
+import { Logger } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type RedisServer, startRedis } from '../../../test/redis-server.js';
+import { writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { Drain, HandBackError } from './drain.js';
+import { GroupAnswerer } from './group-answerer.js';
+
+const CONTEXT = 512;
+
+let server: RedisServer;
+let redis: Redis;
+let folder: string;
+let results: RedisResultStore;
+let engine: Engine;
+let config: Config;
+let drain: Drain;
+let answerer: GroupAnswerer;
+
+beforeAll(async () => {
+  Logger.overrideLogger(false);
+  server = await startRedis();
+  redis = new Redis(server.url);
+  results = new RedisResultStore(redis);
+  folder = await mkdtemp(join(tmpdir(), 'answerer-'));
+  const modelPath = join(folder, 'tiny.gguf');
+  writeTinyGguf(modelPath, { contextLength: CONTEXT });
+  engine = await Engine.open({ modelPath, cacheDir: join(folder, 'graphs'), precision: 'f32', threads: 1 });
+  config = loadConfig({ LONGHAUL_MODEL: modelPath, LONGHAUL_MAX_GROUP_ATTEMPTS: '3' });
+});
+afterAll(async () => {
+  await engine?.close();
+  redis?.disconnect();
+  await server?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  await redis.flushall();
+  drain = new Drain();
+  answerer = new GroupAnswerer(config, results, engine, drain);
+});
+
+const plan = (items: number, change: Partial<GroupPlan> = {}): GroupPlan => ({
+  batchId: 'batch_1',
+  model: 'tiny',
+  compression: { policy: 'kvmerger', budget: 0.5 },
+  prefix: Array.from({ length: 100 }, (_, i) => 3 + (i % 200)),
+  items: Array.from({ length: items }, (_, index) => ({
+    index,
+    customId: `item-${index}`,
+    suffix: [10 + index, 11],
+    request: { model: 'tiny', max_tokens: 3, seed: index },
+  })),
+  ...change,
+});
+
+const recorded = async (): Promise<ItemResult[]> => {
+  const found: ItemResult[] = [];
+  for await (const { result } of results.all('batch_1')) found.push(result);
+  return found;
+};
+
+describe('GroupAnswerer', () => {
+  it('answers what is not recorded yet, from one cache', async () => {
+    const group = plan(4);
+    await results.expect('batch_1', 4);
+    await results.record('batch_1', 1, answeredItem('item-1', 'from another run'));
+    await answerer.answer(group, '0');
+    const found = await recorded();
+    expect(found.map(({ custom_id }) => custom_id)).toEqual(['item-0', 'item-1', 'item-2', 'item-3']);
+    expect(found[1]?.response?.body).toBe('from another run');
+    const usages = [0, 2, 3].map((i) => (found[i]!.response!.body as { usage: Record<string, unknown> }).usage);
+    expect(usages.map((usage) => usage['prompt_tokens_details'])).toEqual([
+      { cached_tokens: 0 },
+      { cached_tokens: 100 },
+      { cached_tokens: 100 },
+    ]);
+    // 2 layers of 2 KV heads of size 16: key, value and mass of 50 entries as float32.
+    const kv_cache = {
+      policy: 'kvmerger',
+      budget: 0.5,
+      tokens: 100,
+      entries: 50,
+      bytes: 50 * 2 * 2 * (2 * 16 + 1) * 4,
+    };
+    for (const usage of usages) expect(usage).toMatchObject({ prompt_tokens: 102, kv_cache });
+    await answerer.answer(group, '0');
+    expect(await recorded()).toEqual(found);
+  });
+
+  it('says of each item that does not fit what is wrong and answers the others', async () => {
+    const group = plan(3);
+    const items = group.items.map((item, i) => (i === 1 ? { ...item, suffix: Array<number>(CONTEXT).fill(5) } : item));
+    await results.expect('batch_1', 3);
+    await answerer.answer({ ...group, items }, '0');
+    expect((await recorded()).map(({ response }) => response?.status_code)).toEqual([200, 400, 200]);
+    expect((await results.get('batch_1', 1))?.response?.body).toMatchObject({
+      error: { code: 'context_length_exceeded', message: expect.stringContaining('612 in the prompt') },
+    });
+  });
+
+  it('refuses all items of a prefix that does not fit', async () => {
+    await results.expect('batch_1', 2);
+    await answerer.answer(plan(2, { prefix: Array<number>(CONTEXT + 1).fill(5) }), '0');
+    expect((await recorded()).map(({ response }) => response?.status_code)).toEqual([400, 400]);
+  });
+
+  it('gives up what no run got any further with, not what moves on', async () => {
+    await results.expect('batch_1', 3);
+    for (let run = 0; run < 3; run++) await results.beginAttempt('batch_1', '0/3');
+    await results.record('batch_1', 0, answeredItem('item-0', ''));
+    await answerer.answer(plan(3), '0');
+    expect((await recorded()).map(({ response }) => response?.status_code)).toEqual([200, 200, 200]);
+
+    await redis.flushall();
+    await results.expect('batch_1', 2);
+    for (let run = 0; run < 3; run++) await results.beginAttempt('batch_1', '0/2');
+    await answerer.answer(plan(2), '0');
+    for (const { response } of await recorded()) {
+      expect(response).toMatchObject({
+        status_code: 500,
+        body: { error: { code: 'worker_lost', type: 'server_error' } },
+      });
+    }
+    expect(await results.counts('batch_1')).toEqual({ total: 2, completed: 0, failed: 2 });
+  });
+
+  it('hands the rest back when the worker stops, after the item under way', async () => {
+    await results.expect('batch_1', 50);
+    const unsubscribe = await results.subscribe('batch_1', ({ index }) => {
+      if (index === 2) drain.start(60);
+    });
+    await expect(answerer.answer(plan(50), '0')).rejects.toThrow(HandBackError);
+    await unsubscribe();
+    await results.close();
+    const { completed, failed } = await results.counts('batch_1');
+    expect(completed).toBeGreaterThanOrEqual(3);
+    expect(completed).toBeLessThan(50);
+    expect(failed).toBe(0);
+    await expect(new GroupAnswerer(config, results, engine, drain).answer(plan(50), '0')).rejects.toThrow(
+      HandBackError,
+    );
+    expect((await results.counts('batch_1')).completed).toBe(completed);
+  });
+
+  it('gives everything up when the time for draining is over', async () => {
+    await results.expect('batch_1', 1);
+    const group = plan(1);
+    const items = group.items.map((item) => ({ ...item, request: { ...item.request, max_tokens: 400 } }));
+    const answer = answerer.answer({ ...group, items }, '0');
+    drain.start(0);
+    await expect(answer).rejects.toThrow(HandBackError);
+    expect(await recorded()).toEqual([]);
+  });
+});
