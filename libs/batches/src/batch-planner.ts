@@ -12,7 +12,7 @@ import {
   type SurveyedItem,
   surveyBatch,
 } from './batch-survey.js';
-import { type CompressionChoice, chosenCompression } from './compression.js';
+import { type CompressionChoice, chosenCompression, compressionKey } from './compression.js';
 import { DocumentReader } from './documents.js';
 import type { FileStore } from './file-record.js';
 import type { GroupPlan } from './group-plan.js';
@@ -22,6 +22,8 @@ import { type EncodedRequest, encodeRequest, type PromptEncoder } from './prompt
 
 /** 16 MB, some 50 ms of sorting. */
 const WINDOW_TOKENS = 4 * 1024 * 1024;
+/** Bounds the sorting of many short prompts in the same way. */
+const WINDOW_ITEMS = 8192;
 
 export interface PlannerOptions {
   readonly model: string;
@@ -135,7 +137,7 @@ export class BatchPlanner {
       }
       window.push(item);
       tokens += item.ids.length;
-      if (tokens < (this.options.windowTokens ?? WINDOW_TOKENS)) continue;
+      if (tokens < (this.options.windowTokens ?? WINDOW_TOKENS) && window.length < WINDOW_ITEMS) continue;
       const groups = this.grouped(window);
       // More of the last item's group may follow: it goes into the next window, unless it is full.
       const last = groups.find((members) => members.items.includes(item));
@@ -195,13 +197,7 @@ export class BatchPlanner {
   }
 }
 
-const compressionKey = (compression: CompressionChoice | undefined): string =>
-  compression ? `${compression.policy}:${compression.budget}` : '';
-
-function byBeginning(a: SurveyedItem, b: SurveyedItem): number {
-  const left = compressionKey(a.compression) + a.ladder;
-  const right = compressionKey(b.compression) + b.ladder;
-  return left < right ? -1 : left > right ? 1 : a.index - b.index;
-}
+const byBeginning = (a: SurveyedItem, b: SurveyedItem): number =>
+  a.ladder < b.ladder ? -1 : a.ladder > b.ladder ? 1 : a.index - b.index;
 
 const unixSeconds = (): number => Math.floor(Date.now() / 1000);

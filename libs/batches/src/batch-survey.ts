@@ -6,7 +6,7 @@ import { checkEnvelope, readBatchItem, UnreadableLineError } from './batch-item.
 import { readBatchLines } from './batch-lines.js';
 import type { BatchError } from './batch-record.js';
 import type { ChatCompletionRequest, CompressionRequest } from './chat-completion.dto.js';
-import { askedCompression, type CompressionChoice } from './compression.js';
+import { askedCompression, type CompressionChoice, compressionKey } from './compression.js';
 import type { DocumentReader } from './documents.js';
 import { refusedItem, unreadableLine } from './item-outcome.js';
 import { ApiError } from './openai-error.js';
@@ -85,7 +85,7 @@ export async function surveyBatch(
       const request = parseChatCompletion(item.body);
       if (request.model !== options.model) throw ApiError.modelNotFound(request.model);
       const compression = askedCompression(request.compression, options.batchCompression, options.compression);
-      const ladder = textLadder(await documents.messages(request));
+      const ladder = compressionKey(compression) + textLadder(await documents.messages(request));
       const { index, line: number, start, length } = line;
       items.push({ index, line: number, start, length, compression, ladder });
     } catch (error) {

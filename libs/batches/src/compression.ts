@@ -21,6 +21,10 @@ export function askedCompression(
   return { policy, budget: policy === 'full' ? 1 : (line?.budget ?? batch?.budget ?? configured.budget) };
 }
 
+/** Equal for items that ask for the same: only they can share a cache. */
+export const compressionKey = (asked: CompressionChoice | undefined): string =>
+  asked ? `${asked.policy}:${asked.budget}` : '';
+
 /** What a prefix gets. */
 export function chosenCompression(
   asked: CompressionChoice | undefined,
