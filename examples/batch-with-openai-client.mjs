@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
 
-const client = new OpenAI({ baseURL: `${process.env.LONGHAUL_URL ?? 'http://127.0.0.1:8080'}/v1`, apiKey: 'none needed' });
+const client = new OpenAI({
+  baseURL: `${process.env.LONGHAUL_URL ?? 'http://127.0.0.1:8080'}/v1`,
+  apiKey: 'none needed',
+});
 
 const document = await client.files.create({
   purpose: 'user_data',
@@ -23,7 +26,15 @@ const lines = Object.entries(questions).map(([custom_id, text]) => ({
     model: 'smollm2-135m-instruct',
     temperature: 0,
     max_completion_tokens: 48,
-    messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: document.id } }, { type: 'text', text }] }],
+    messages: [
+      {
+        role: 'user',
+        content: [
+          { type: 'file', file: { file_id: document.id } },
+          { type: 'text', text },
+        ],
+      },
+    ],
   },
 }));
 const input = await client.files.create({

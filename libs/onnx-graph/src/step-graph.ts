@@ -1,4 +1,4 @@
-import { attention } from './attention.js';
+import { attention, attentionSums } from './attention.js';
 import { GraphBuilder, type Value } from './graph-builder.js';
 import { linear } from './linear.js';
 import type { LayerWeights, LlamaDescription } from './llama-description.js';
@@ -18,6 +18,7 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const wanted = graph.node('/output/Gather', 'Gather', [stream, rows]);
   const normed = rmsNorm(graph, '/output/norm', wanted, graph.weight(model.outputNorm), shape.rmsEpsilon);
   graph.output(linear(graph, '/output/logits', normed, model.output, IO.logits), 'float', ['m', shape.vocabulary]);
+  if (phase === 'prefill-statistics') attentionSums(graph, step);
   return graph.encode();
 }
 
