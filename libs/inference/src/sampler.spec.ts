@@ -14,7 +14,7 @@ function slowNucleus(values: Float32Array, temperature: number, topP: number): M
   const total = weights.reduce((sum, { weight }) => sum + weight, 0);
   weights.sort((a, b) => b.weight - a.weight || a.token - b.token);
   const kept: typeof weights = [];
-  for (let mass = 0; kept.length < weights.length && (kept.length === 0 || mass < topP - 1e-12); ) {
+  for (let mass = 0; kept.length < weights.length && (topP >= 1 || mass < topP); ) {
     const next = weights[kept.length]!;
     kept.push(next);
     mass += next.weight / total;
