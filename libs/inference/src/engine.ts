@@ -61,7 +61,7 @@ export class Engine implements EnginePort {
       compression.budget,
     );
     this.checkContext(tokens.length, 0);
-    const statistics = policy.needs.attention && compression.budget < 1;
+    const statistics = policy.needs.attention.length > 0 && compression.budget < 1;
     const session = await this.sessions.get(statistics ? 'prefill-statistics' : 'prefill');
     const start = performance.now();
     const cache = await readPrefix(session, { shape: this.shape, tokens, statistics, checkpoint: checkpoint(signal) });

@@ -41,8 +41,9 @@ export function compress(cache: FullCache, policy: Policy, budget: number): Held
   const similarity = new Float32Array(policy.needs.similarity ? Math.max(tokens - 1, 0) : 0);
   const heads = cache.keys.map((keys, index): HeldHead => {
     const values = cache.values[index] as Float32Array;
-    const attention = cache.attention[index] as Float32Array;
-    if ((entries[index] as number) >= tokens) return { keys, values, logMass: new Float32Array(tokens) };
+    const attention = { all: cache.attention[index] as Float32Array };
+    if (policy.exact && (entries[index] as number) >= tokens)
+      return { keys, values, logMass: new Float32Array(tokens) };
     if (policy.needs.similarity) adjacentSimilarity(keys, tokens, shape.headSize, similarity);
     const plan = policy.plan({ entries: tokens, attention, similarity, mass }, entries[index] as number);
     const kept = applyPlan(plan, { keys, values, mass }, shape.headSize);

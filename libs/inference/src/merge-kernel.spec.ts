@@ -134,7 +134,7 @@ describe('applyPlan', () => {
     for (const policy of ['full', 'h2o']) {
       const statistics = {
         entries: 10,
-        attention: Float32Array.from(range(10), (i) => (i * 7) % 10),
+        attention: { all: Float32Array.from(range(10), (i) => (i * 7) % 10) },
         similarity: new Float32Array(9),
         mass: source.mass,
       };
@@ -185,7 +185,7 @@ describe('merging equal keys', () => {
     const attention = Float32Array.from(range(entries), () => random() * 10);
     const policy = createPolicy('kvmerger', { mass });
     const n = policy.allocate({ tokens: entries, layers: 1, kvHeads: 1 }, budget)[0]!;
-    const plan = policy.plan({ entries, attention, similarity, mass: source.mass }, n);
+    const plan = policy.plan({ entries, attention: { all: attention }, similarity, mass: source.mass }, n);
     for (let i = 1; i < entries; i++) if (plan.target[i] === plan.target[i - 1]) expect(i % run).not.toBe(0);
     const kept = applyPlan(plan, source, size);
     expect(kept.mass).toHaveLength(n);

@@ -5,7 +5,9 @@ import { keepAll } from './reduction/reduction.js';
 /** Keeps every entry, whatever the budget says. */
 export const full: Policy = {
   name: 'full',
-  needs: { attention: false, similarity: false },
+  calibrated: false,
+  exact: true,
+  needs: { attention: [], similarity: false },
   allocate({ tokens, layers, kvHeads }, budget) {
     assertBudget(budget);
     return new Int32Array(layers * kvHeads).fill(tokens);

@@ -4,21 +4,33 @@
  * A policy is three independent choices (score x allocation x reduction); see `policy.ts`.
  */
 
+/**
+ * Whose attention is summed.
+ * - `all`: every query of the prefix
+ * - `window`: its last `WINDOW_TOKENS` queries
+ * - `last`: its last query
+ * - `questions`: the tokens of the items' own questions, run over the full cache
+ */
+export type AttentionKind = 'all' | 'window' | 'last' | 'questions';
+
+/** Queries of the `window` statistics. */
+export const WINDOW_TOKENS = 32;
+
 /** Statistics of one KV head's cache, all of length T = number of source entries. */
 export interface HeadStatistics {
   /** Source entries of this head (T). */
   readonly entries: number;
-  /** `[T]` attention received by each entry, summed over queries and over the query heads of the KV head. */
-  readonly attention: Float32Array;
+  /** `[T]` each: attention received by each entry, summed over queries and over the query heads of the KV head. */
+  readonly attention: Readonly<Partial<Record<AttentionKind, Float32Array>>>;
   /** `[T - 1]` cosine similarity of the keys of entries i and i + 1. */
   readonly similarity: Float32Array;
   /** `[T]` tokens each entry already stands for (1 for a fresh token). */
   readonly mass: Float32Array;
 }
 
-/** Which of the statistics a policy reads; the engine may leave the others empty. */
+/** Which of the statistics a policy reads; the engine may leave the others out. */
 export interface StatisticsNeeded {
-  readonly attention: boolean;
+  readonly attention: readonly AttentionKind[];
   readonly similarity: boolean;
 }
 

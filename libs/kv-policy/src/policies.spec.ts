@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  type AttentionKind,
   createPolicy,
   DROPPED,
   type HeadPlan,
@@ -24,12 +25,29 @@ function values(length: number, low: number, high: number): fc.Arbitrary<Float32
   );
 }
 
-const heads: fc.Arbitrary<HeadStatistics> = fc
+/** Statistics with everything in them that any policy may ask for. */
+interface FilledHead extends HeadStatistics {
+  readonly attention: Record<AttentionKind, Float32Array>;
+}
+
+const everyKind = (attention: Float32Array) => ({
+  all: attention,
+  window: attention,
+  last: attention,
+  questions: attention,
+});
+
+const heads: fc.Arbitrary<FilledHead> = fc
   .oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 200 }))
   .chain((entries) =>
     fc.record({
       entries: fc.constant(entries),
-      attention: values(entries, 0, 50),
+      attention: fc.record({
+        all: values(entries, 0, 50),
+        window: values(entries, 0, 50),
+        last: values(entries, 0, 1),
+        questions: values(entries, 0, 50),
+      }),
       similarity: values(entries - 1, -1, 1),
       mass: fc
         .array(fc.integer({ min: 1, max: 4 }), { minLength: entries, maxLength: entries })
@@ -84,7 +102,7 @@ describe('every policy', () => {
     const policy = createPolicy(name);
     expect([...policy.allocate({ tokens: 7, layers: 2, kvHeads: 3 }, 1)]).toEqual([7, 7, 7, 7, 7, 7]);
     const none = new Float32Array(0);
-    const plan = policy.plan({ entries: 7, attention: none, similarity: none, mass: new Float32Array(7).fill(1) }, 7);
+    const plan = policy.plan({ entries: 7, attention: {}, similarity: none, mass: new Float32Array(7).fill(1) }, 7);
     expect([...plan.target]).toEqual(indices(7));
     expect([...plan.pivot]).toEqual(indices(7));
   });
@@ -92,7 +110,7 @@ describe('every policy', () => {
   it.each(policyNames)('%s answers NaN statistics with a well-formed plan of the same size', (name) => {
     const head = {
       entries: 40,
-      attention: new Float32Array(40).fill(Number.NaN, 5, 30),
+      attention: everyKind(new Float32Array(40).fill(Number.NaN, 5, 30)),
       similarity: new Float32Array(39).fill(Number.NaN, 10),
       mass: new Float32Array(40).fill(1),
     };
@@ -105,12 +123,10 @@ describe('every policy', () => {
 describe('full', () => {
   it('keeps everything whatever the budget, and needs nothing', () => {
     const full = createPolicy('full');
-    expect(full.needs).toEqual({ attention: false, similarity: false });
+    expect(full.needs).toEqual({ attention: [], similarity: false });
     expect([...full.allocate({ tokens: 10, layers: 1, kvHeads: 2 }, 0.1)]).toEqual([10, 10]);
     const none = new Float32Array(0);
-    expect([...full.plan({ entries: 10, attention: none, similarity: none, mass: none }, 1).target]).toEqual(
-      indices(10),
-    );
+    expect([...full.plan({ entries: 10, attention: {}, similarity: none, mass: none }, 1).target]).toEqual(indices(10));
   });
 });
 
@@ -118,13 +134,13 @@ describe('h2o', () => {
   const h2o = createPolicy('h2o');
 
   it('keeps the floor(n / 2) most recent and the heaviest of the rest', () => {
-    expect(h2o.needs).toEqual({ attention: true, similarity: false });
+    expect(h2o.needs).toEqual({ attention: ['all'], similarity: false });
     fc.assert(
       fc.property(heads, budgets, (head, budget) => {
         const n = keptByBudget(budget, head.entries);
         const recent = indices(head.entries).slice(head.entries - Math.floor(n / 2));
         const older = indices(head.entries - recent.length);
-        const expected = [...best(older, head.attention, n - recent.length), ...recent].sort((a, b) => a - b);
+        const expected = [...best(older, head.attention.all, n - recent.length), ...recent].sort((a, b) => a - b);
         const plan = h2o.plan(head, n);
         expect([...plan.pivot]).toEqual(expected);
         expect(membersOf(plan)).toEqual(expected.map((i) => [i]));
@@ -139,7 +155,7 @@ describe('kvmerger', () => {
   const kvmerger = createPolicy('kvmerger');
 
   /** Shares of T, scaled down to n / 2 together. */
-  function slowProtected(head: HeadStatistics, n: number): Set<number> {
+  function slowProtected(head: FilledHead, n: number): Set<number> {
     const [recentShare, attendedShare] = n >= Math.floor(0.45 * head.entries) ? [0.17, 0.12] : [0.08, 0.02];
     let recent = Math.floor(recentShare * head.entries);
     let attended = Math.floor(attendedShare * head.entries);
@@ -147,11 +163,11 @@ describe('kvmerger', () => {
     const both = recent + attended;
     if (both > half) [recent, attended] = [Math.floor((recent * half) / both), Math.floor((attended * half) / both)];
     const older = indices(head.entries - recent);
-    return new Set([...best(older, head.attention, attended), ...indices(head.entries).slice(older.length)]);
+    return new Set([...best(older, head.attention.all, attended), ...indices(head.entries).slice(older.length)]);
   }
 
   it('joins the T - n most similar unprotected adjacent pairs, around the most attended member', () => {
-    expect(kvmerger.needs).toEqual({ attention: true, similarity: true });
+    expect(kvmerger.needs).toEqual({ attention: ['all'], similarity: true });
     fc.assert(
       fc.property(heads, budgets, (head, budget) => {
         const n = keptByBudget(budget, head.entries);
@@ -166,7 +182,7 @@ describe('kvmerger', () => {
         }
         const plan = kvmerger.plan(head, n);
         expect(membersOf(plan)).toEqual(sets);
-        expect([...plan.pivot]).toEqual(sets.map((set) => best(set, head.attention, 1)[0]));
+        expect([...plan.pivot]).toEqual(sets.map((set) => best(set, head.attention.all, 1)[0]));
         for (const set of sets) if (set.some((i) => untouchable.has(i))) expect(set).toHaveLength(1);
       }),
       { numRuns: 1000 },
@@ -188,7 +204,7 @@ describe('kvmerger', () => {
       // Every second entry heavy: each protected one stands alone and breaks two pairs.
       const head = {
         entries,
-        attention: Float32Array.from({ length: entries }, (_, i) => (i % 2 === 1 ? 9 - i / 1000 : 1)),
+        attention: { all: Float32Array.from({ length: entries }, (_, i) => (i % 2 === 1 ? 9 - i / 1000 : 1)) },
         similarity: new Float32Array(entries - 1).fill(0.5),
         mass: new Float32Array(entries).fill(1),
       };
@@ -206,12 +222,15 @@ describe('kvmerger', () => {
     const constant = new Float32Array(size).fill(1);
     const firstJoined = (n: number) => {
       // Attention falls, so the attended entries are the first ones; similarity falls, so joining starts behind them.
-      const plan = kvmerger.plan({ entries: size, attention: falling, similarity: falling, mass: constant }, n);
+      const plan = kvmerger.plan(
+        { entries: size, attention: { all: falling }, similarity: falling, mass: constant },
+        n,
+      );
       return membersOf(plan).findIndex((set) => set.length > 1);
     };
     const aloneAtEnd = (n: number) => {
       const plan = kvmerger.plan(
-        { entries: size, attention: falling, similarity: falling.slice().reverse(), mass: constant },
+        { entries: size, attention: { all: falling }, similarity: falling.slice().reverse(), mass: constant },
         n,
       );
       return membersOf(plan)
@@ -228,7 +247,7 @@ describe('kvmerger', () => {
   it('combines as its mass option says', () => {
     const head = {
       entries: 3,
-      attention: Float32Array.of(1, 2, 3),
+      attention: { all: Float32Array.of(1, 2, 3) },
       similarity: Float32Array.of(1, 0),
       mass: new Float32Array(3).fill(1),
     };
@@ -268,9 +287,9 @@ describe('bad input', () => {
 
   it('refuses statistics that are too short and a number of entries that is none', () => {
     const short = new Float32Array(2);
-    const head = { entries: 5, attention: short, similarity: short, mass: short };
-    expect(() => createPolicy('h2o').plan(head, 3)).toThrow('Expected 5 values of attention, found 2.');
-    expect(() => createPolicy('kvmerger').plan({ ...head, attention: new Float32Array(5) }, 3)).toThrow(
+    const head = { entries: 5, attention: { all: short }, similarity: short, mass: short };
+    expect(() => createPolicy('h2o').plan(head, 3)).toThrow('Expected 5 values of attention (all), found 2.');
+    expect(() => createPolicy('kvmerger').plan({ ...head, attention: { all: new Float32Array(5) } }, 3)).toThrow(
       'Expected 4 values of similarity, found 2.',
     );
     for (const n of [0, -1, 1.5, Number.NaN]) expect(() => createPolicy('h2o').plan(head, n)).toThrow(RangeError);

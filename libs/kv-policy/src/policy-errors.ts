@@ -21,6 +21,19 @@ export class InvalidBudgetError extends Error {
   }
 }
 
+/** The client named a scoring that does not exist. */
+export class InvalidScoringError extends Error {
+  override readonly name = 'InvalidScoringError';
+  constructor(
+    readonly scoring: unknown,
+    readonly known: readonly string[],
+  ) {
+    super(
+      `Expected a scoring of ${known.join(', ')}, found ${JSON.stringify(scoring)}. Name one of these or leave it out.`,
+    );
+  }
+}
+
 /** The client named a way of counting merged tokens that does not exist. */
 export class InvalidMassModeError extends Error {
   override readonly name = 'InvalidMassModeError';

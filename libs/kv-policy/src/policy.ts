@@ -11,45 +11,58 @@ import type { Score } from './score/score.js';
  */
 export interface Policy {
   readonly name: string;
+  /** Whether it allocates by a model's sensitivities; the others ignore them. */
+  readonly calibrated: boolean;
+  /**
+   * Whether `plan` keeps exactly what was allocated. Where not, the allocation is the most that a head can keep and the
+   * statistics decide how much less it is, so that heads which were allocated everything must be planned too.
+   */
+  readonly exact: boolean;
   /** What `plan` reads where it has to shrink a head. */
   readonly needs: StatisticsNeeded;
   /**
    * Entries that each KV head keeps, `[layers * kvHeads]`, row-major, 1 <= n <= tokens. Depends on nothing but the
-   * shape, so that the size of a cache is known before its document is read.
+   * shape and the model, so that the size of a cache is known before its document is read.
+   * @param sensitivity `[layers * kvHeads]` KL of the answer when that head alone is cut; without it every head of a
+   * calibrated policy keeps the same
    * @throws InvalidBudgetError unless 0 < budget <= 1
    */
-  allocate(shape: CacheShape, budget: number): Int32Array;
-  /** A plan of exactly min(entries, T) kept entries (`full`: T). Deterministic. `entries` is an integer >= 1. */
+  allocate(shape: CacheShape, budget: number, sensitivity?: Float32Array): Int32Array;
+  /**
+   * A plan of min(entries, T) kept entries (`full`: T; at most that many where the policy is not `exact`).
+   * Deterministic. `entries` is an integer >= 1.
+   */
   plan(head: HeadStatistics, entries: number): HeadPlan;
 }
 
 /** The policy that scores, allocates and reduces by the parts given. */
 export function composePolicy(name: string, score: Score, allocation: Allocation, reduction: Reduction): Policy {
   const needs: StatisticsNeeded = {
-    attention: score.needs.attention === true || reduction.needs.attention === true,
+    attention: [...new Set([...(score.needs.attention ?? []), ...(reduction.needs.attention ?? [])])],
     similarity: score.needs.similarity === true || reduction.needs.similarity === true,
   };
   return {
     name,
+    calibrated: false,
+    exact: true,
     needs,
-    allocate(shape, budget) {
+    allocate(shape, budget, sensitivity) {
       assertBudget(budget);
-      return allocation(shape, budget);
+      return allocation(shape, budget, sensitivity);
     },
     plan(head, entries) {
       if (!Number.isInteger(entries) || entries < 1) {
         throw new RangeError(`Expected a whole number of entries to keep, at least 1, found ${entries}.`);
       }
       if (entries >= head.entries) return keepAll(head.entries);
-      checkLength('attention', needs.attention, head.attention, head.entries);
-      checkLength('similarity', needs.similarity, head.similarity, head.entries - 1);
+      for (const kind of needs.attention) checkLength(`attention (${kind})`, head.attention[kind], head.entries);
+      if (needs.similarity) checkLength('similarity', head.similarity, head.entries - 1);
       return reduction.reduce(head, score.of(head), entries);
     },
   };
 }
 
-function checkLength(name: string, needed: boolean, values: Float32Array, length: number): void {
-  if (needed && values.length < length) {
-    throw new RangeError(`Expected ${length} values of ${name}, found ${values.length}.`);
-  }
+function checkLength(name: string, values: Float32Array | undefined, length: number): void {
+  const found = values?.length ?? 0;
+  if (found < length) throw new RangeError(`Expected ${length} values of ${name}, found ${found}.`);
 }

@@ -12,7 +12,7 @@ export interface CacheShape {
  * How many entries each KV head keeps: `[layers * kvHeads]`, row-major, each at least 1 and at most `tokens`.
  * The budget has been checked.
  */
-export type Allocation = (shape: CacheShape, budget: number) => Int32Array;
+export type Allocation = (shape: CacheShape, budget: number, sensitivity?: Float32Array) => Int32Array;
 
 /** Throws `InvalidBudgetError` unless the budget is a number above 0 and at most 1. */
 export function assertBudget(budget: unknown): asserts budget is number {
