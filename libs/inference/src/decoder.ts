@@ -17,26 +17,33 @@ export class Decoder {
     this.tail = new Tail(shape);
   }
 
-  /** Appends tokens, at least one; the logits `[vocabulary]` after the last. */
-  async append(tokens: readonly number[], checkpoint: Checkpoint): Promise<Float32Array> {
-    let logits: Float32Array = new Float32Array(0);
-    for (let from = 0; from < tokens.length; from += PREFILL_CHUNK) {
+  /**
+   * Appends tokens, at least one.
+   * @param from first token after which logits are wanted; the last one when left out
+   * @returns logits `[tokens.length - from, vocabulary]`
+   */
+  async append(tokens: readonly number[], checkpoint: Checkpoint, from = tokens.length - 1): Promise<Float32Array> {
+    const { vocabulary, layers } = this.shape;
+    const logits = new Float32Array((tokens.length - from) * vocabulary);
+    for (let start = 0; start < tokens.length; start += PREFILL_CHUNK) {
       await checkpoint();
-      const chunk = tokens.slice(from, from + PREFILL_CHUNK);
-      const outputs = await this.session.run(this.feeds(chunk));
-      for (let layer = 0; layer < this.shape.layers; layer++) {
+      const chunk = tokens.slice(start, start + PREFILL_CHUNK);
+      const firstRow = Math.max(0, from - start);
+      const outputs = await this.session.run(this.feeds(chunk, firstRow));
+      for (let layer = 0; layer < layers; layer++) {
         this.tail.append(layer, data(outputs, IO.newKey(layer)), data(outputs, IO.newValue(layer)));
       }
       this.tail.advance(chunk.length);
-      logits = data(outputs, IO.logits);
+      logits.set(data(outputs, IO.logits), Math.max(0, start - from) * vocabulary);
     }
     return logits;
   }
 
-  private feeds(chunk: readonly number[]): InferenceSession.FeedsType {
+  private feeds(chunk: readonly number[], firstRow: number): InferenceSession.FeedsType {
     const { kvHeads, queryHeads } = this.shape;
     const [n, group, before] = [chunk.length, queryHeads / kvHeads, this.tail.length];
     const position = this.prefix.tokens + before;
+    const rows = chunk.map((_, row) => row).slice(firstRow);
     return {
       ...this.prefix.feeds,
       ...this.tail.feeds(),
@@ -47,7 +54,7 @@ export class Decoder {
       ),
       [IO.tailBias]: new Tensor('float32', tailBias(group, n, before), [group * n, before + n]),
       [IO.tailLength]: integers([before + n], [1]),
-      [IO.logitRows]: integers([n - 1], [1]),
+      [IO.logitRows]: integers(rows, [rows.length]),
     };
   }
 }

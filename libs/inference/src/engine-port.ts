@@ -19,6 +19,11 @@ export interface PrefillRequest {
   /** Token ids of the prefix, at least one. */
   readonly tokens: readonly number[];
   readonly compression: Compression;
+  /**
+   * Token ids of the questions that will be asked, all of them whether answered already or not: what they attend to is
+   * kept. Empty or left out: the questions are not known yet, and the end of the prefix scores.
+   */
+  readonly questions?: readonly (readonly number[])[];
 }
 
 /** What is held for a prefix; reported to clients as `usage.kv_cache`. */
@@ -34,7 +39,7 @@ export interface HeldCache {
   readonly bytes: number;
   /** Seconds spent reading the prefix, without compression. */
   readonly prefillSeconds: number;
-  /** Seconds spent on planning and merging. */
+  /** Seconds spent on scoring by questions, planning and merging. */
   readonly compressSeconds: number;
 }
 
@@ -91,6 +96,8 @@ export interface EngineModel {
   readonly headSize: number;
   /** Bytes of one entry of one KV head: key, value and mass. */
   readonly entryBytes: number;
+  /** Why calibrated policies allocate uniformly, where they do. */
+  readonly uncalibrated?: string;
 }
 
 export interface EnginePort {

@@ -175,7 +175,14 @@ describe('model files', () => {
     writeTinyGguf(path('tiny.gguf'));
     const gguf = await GgufModel.open(path('tiny.gguf'));
     const engine = await open(path('tiny.gguf'));
-    expect(engine.model).toEqual({ contextLength: 512, layers: 2, kvHeads: 2, headSize: 16, entryBytes: 132 });
+    expect(engine.model).toEqual({
+      contextLength: 512,
+      layers: 2,
+      kvHeads: 2,
+      headSize: 16,
+      entryBytes: 132,
+      uncalibrated: expect.stringContaining('tiny.calibration.json'),
+    });
     expect(engine.model.contextLength).toBe(gguf.hyperparameters.contextLength);
     await engine.close();
     await gguf.close();

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { GgufModel } from '@app/gguf-model';
 import { createPolicy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
+import { type Calibration, calibrationPath, readCalibration } from './calibration-file.js';
 import { Decoder } from './decoder.js';
 import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
 import type {
@@ -16,7 +17,7 @@ import type {
 import { generate } from './generate.js';
 import { compress, entryBytes, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
 import { ModelFiles, type Precision } from './model-files.js';
-import { type Checkpoint, readPrefix } from './prefix-reader.js';
+import { type Checkpoint, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { Sessions } from './sessions.js';
 
 export interface EngineOptions {
@@ -33,6 +34,7 @@ export interface EngineOptions {
 export class Engine implements EnginePort {
   readonly model: EngineModel;
   private readonly shape: LlamaShape;
+  private readonly sensitivity: Float32Array | undefined;
   private readonly held = new Map<CacheHandle, HeldPrefix>();
   private nextHandle = 1;
 
@@ -40,10 +42,13 @@ export class Engine implements EnginePort {
     private readonly gguf: GgufModel,
     files: ModelFiles,
     private readonly sessions: Sessions,
+    calibration: Calibration,
   ) {
     this.shape = files.description.shape;
+    this.sensitivity = 'sensitivity' in calibration ? calibration.sensitivity : undefined;
     const { contextLength, layers, kvHeads, headSize } = this.shape;
-    this.model = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize) };
+    const uncalibrated = 'missing' in calibration ? { uncalibrated: calibration.missing } : {};
+    this.model = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize), ...uncalibrated };
   }
 
   static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Engine> {
@@ -51,22 +56,28 @@ export class Engine implements EnginePort {
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
     const sessions = new Sessions(files, threads);
     await sessions.get('decode');
-    return new Engine(gguf, files, sessions);
+    const calibration = await readCalibration(
+      calibrationPath(modelPath),
+      await gguf.contentHash(),
+      files.description.shape,
+    );
+    return new Engine(gguf, files, sessions, calibration);
   }
 
-  async prefill({ tokens, compression }: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
-    const policy = createPolicy(compression.policy);
-    policy.allocate(
-      { tokens: tokens.length, layers: this.shape.layers, kvHeads: this.shape.kvHeads },
-      compression.budget,
-    );
+  async prefill({ tokens, compression, questions = [] }: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
+    const seen = questions.length > 0;
+    const policy = createPolicy(compression.policy, { scoring: seen ? 'questions' : 'window' });
+    const { layers, kvHeads } = this.shape;
+    const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, this.sensitivity);
     this.checkContext(tokens.length, 0);
-    const statistics = policy.needs.attention.length > 0 && compression.budget < 1;
-    const session = await this.sessions.get(statistics ? 'prefill-statistics' : 'prefill');
+    const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
+    const attention = shrinks ? policy.needs.attention : [];
+    const session = await this.sessions.get('prefill');
     const start = performance.now();
-    const cache = await readPrefix(session, { shape: this.shape, tokens, statistics, checkpoint: checkpoint(signal) });
+    const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint: checkpoint(signal) });
     const compressStart = performance.now();
-    const prefix = compress(cache, policy, compression.budget);
+    if (attention.includes('questions')) await scoreQuestions(session, cache, questions, checkpoint(signal));
+    const prefix = compress(cache, policy, compression.budget, { sensitivity: this.sensitivity });
     const end = performance.now();
     const handle = this.nextHandle++ as CacheHandle;
     this.held.set(handle, prefix);

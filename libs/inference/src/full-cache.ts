@@ -1,3 +1,4 @@
+import type { AttentionKind } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 
 /**
@@ -11,19 +12,19 @@ export class FullCache {
   readonly keys: Float32Array[];
   /** `[tokens, headSize]` */
   readonly values: Float32Array[];
-  /** `[tokens]` attention received, summed over all later queries; empty arrays without statistics. */
-  readonly attention: Float32Array[];
+  /** `[tokens]` attention received, for each kind that was asked for. */
+  readonly attention: Partial<Record<AttentionKind, Float32Array[]>> = {};
 
   constructor(
     readonly shape: LlamaShape,
     /** Tokens there is room for. */
     readonly tokens: number,
-    statistics: boolean,
+    attention: readonly AttentionKind[],
   ) {
     const heads = Array.from({ length: shape.layers * shape.kvHeads });
     this.keys = heads.map(() => new Float32Array(tokens * shape.headSize));
     this.values = heads.map(() => new Float32Array(tokens * shape.headSize));
-    this.attention = heads.map(() => new Float32Array(statistics ? tokens : 0));
+    for (const kind of attention) this.attention[kind] = heads.map(() => new Float32Array(tokens));
   }
 
   /** Appends one layer's keys and values `[n, kvHeads, headSize]` behind `length`; `length` itself moves with `advance`. */
@@ -42,5 +43,25 @@ export class FullCache {
 
   advance(tokens: number): void {
     this.length += tokens;
+  }
+
+  /** One head's attention statistics, by kind. */
+  attentionOf(index: number): Partial<Record<AttentionKind, Float32Array>> {
+    return Object.fromEntries(Object.entries(this.attention).map(([kind, heads]) => [kind, heads[index]]));
+  }
+
+  /** Lets go of what is held of one head. */
+  release(index: number): void {
+    for (const list of [this.keys, this.values, ...Object.values(this.attention)]) list[index] = new Float32Array(0);
+  }
+
+  /** Adds sums `[kinds.length, m]` of one head to the first tokens of each kind, the rest of a row being later tokens. */
+  addAttention(index: number, kinds: readonly AttentionKind[], sums: Float32Array): void {
+    const columns = sums.length / kinds.length;
+    for (const [row, kind] of kinds.entries()) {
+      const total = this.attention[kind]?.[index] as Float32Array;
+      const count = Math.min(columns, total.length);
+      for (let i = 0; i < count; i++) total[i]! += sums[row * columns + i]!;
+    }
   }
 }

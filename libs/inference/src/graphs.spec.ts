@@ -2,15 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
-import { createPolicy } from '@app/kv-policy';
-import type { Phase } from '@app/onnx-graph';
+import { type AttentionKind, createPolicy } from '@app/kv-policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Decoder } from './decoder.js';
 import type { FullCache } from './full-cache.js';
 import { compress, type HeldHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
-import { readPrefix } from './prefix-reader.js';
+import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { seededRandom } from './random.js';
 import { Sessions } from './sessions.js';
 import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
@@ -45,8 +44,8 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
   let naive: NaiveLlama;
   const random = seededRandom(7);
   let tokens: number[];
-  /** The naive decoder over all of `tokens`: its cache, and logits after every token. */
-  let whole: { cache: NaiveEntries[]; logits: number[][] };
+  /** The naive decoder over all of `tokens`: its cache, logits after every token, and attention sums before it. */
+  let whole: { cache: NaiveEntries[]; logits: number[][]; attention: number[][][] };
 
   beforeAll(async () => {
     const path = join(folder, `${name.replaceAll(' ', '-')}.gguf`);
@@ -57,45 +56,77 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
     naive = await NaiveLlama.load(gguf);
     tokens = Array.from({ length: 270 }, () => Math.floor(random() * gguf.hyperparameters.vocabulary));
     const cache = naive.emptyCache();
-    whole = { cache, logits: tokens.map((token, position) => naive.step(token, position, cache)) };
+    const attention: number[][][] = [];
+    const logits = tokens.map((token, position) => {
+      attention.push(cache.map((entries) => [...entries.attention]));
+      return naive.step(token, position, cache);
+    });
+    whole = { cache, logits, attention };
   });
   afterAll(async () => {
     await sessions.close();
     await gguf.close();
   });
 
-  const read = async (phase: Phase, count: number, onLogits?: (logits: Float32Array) => void): Promise<FullCache> =>
-    readPrefix(await sessions.get(phase), {
+  const read = async (
+    attention: readonly AttentionKind[],
+    count: number,
+    onLogits?: (logits: Float32Array) => void,
+  ): Promise<FullCache> =>
+    readPrefix(await sessions.get('prefill'), {
       shape: files.description.shape,
       tokens: tokens.slice(0, count),
-      statistics: phase === 'prefill-statistics',
+      attention,
       checkpoint: nowhere,
       ...(onLogits === undefined ? {} : { onLogits }),
     });
 
-  test.each(['prefill', 'prefill-statistics'] as const)('%s gives the logits after every token', async (phase) => {
+  test('prefill gives the logits after every token', async () => {
     const logits: number[] = [];
-    await read(phase, tokens.length, (chunk) => {
+    await read(['all', 'window'], tokens.length, (chunk) => {
       for (const value of chunk) logits.push(value);
     });
     expectClose(logits, whole.logits.flat(), 1e-4);
   });
 
   test('prefill keeps keys and values of every token', async () => {
-    const cache = await read('prefill', tokens.length);
+    const cache = await read([], tokens.length);
     for (const [head, entries] of whole.cache.entries()) {
       expectClose(cache.keys[head]!, entries.keys.flat(), 1e-5);
       expectClose(cache.values[head]!, entries.values.flat(), 1e-5);
     }
   });
 
-  test('statistics are the attention each entry received', async () => {
-    const { attention } = await read('prefill-statistics', tokens.length);
-    for (const [head, entries] of whole.cache.entries()) expectClose(attention[head]!, entries.attention, 1e-4);
+  test('statistics are the attention each entry received, of all queries, the last 32 and the last', async () => {
+    const { attention } = await read(['window', 'all', 'last'], tokens.length);
+    for (const [head, entries] of whole.cache.entries()) {
+      const since = (before: number) =>
+        entries.attention.map((sum, i) => sum - (whole.attention[before]![head]![i] ?? 0));
+      expectClose(attention.all![head]!, entries.attention, 1e-4);
+      expectClose(attention.window![head]!, since(tokens.length - 32), 1e-4);
+      expectClose(attention.last![head]!, since(tokens.length - 1), 1e-4);
+    }
+  });
+
+  test('questions score by themselves, each as much as any other, and leave the cache as it was', async () => {
+    const cache = await read(['questions'], 200);
+    const questions = [tokens.slice(200, 205), tokens.slice(205, 207), tokens.slice(0, 256), tokens.slice(207, 210)];
+    const before = cache.keys.map((keys) => keys.slice());
+    await scoreQuestions(await sessions.get('prefill'), cache, questions, nowhere);
+    expect(cache.keys).toEqual(before);
+    const expected = cache.keys.map(() => new Array<number>(200).fill(0));
+    for (const question of questions) {
+      const asked = whole.cache.map((entries) => firstEntries(entries, 200));
+      for (const [i, token] of question.entries()) naive.step(token, 200 + i, asked);
+      for (const [head, { attention }] of asked.entries()) {
+        for (let i = 0; i < 200; i++) expected[head]![i]! += attention[i]! / question.length;
+      }
+    }
+    for (const [head, sums] of expected.entries()) expectClose(cache.attention.questions![head]!, sums, 1e-4);
   });
 
   test('decode on a full prefix goes on as if there had been no border', async () => {
-    const prefix = compress(await read('prefill', 200), createPolicy('full'), 1);
+    const prefix = compress(await read([], 200), createPolicy('full'), 1);
     const decoder = new Decoder(await sessions.get('decode'), files.description.shape, prefix);
     expectClose(await decoder.append(tokens.slice(200, 260), nowhere), whole.logits[259]!, 1e-4);
     for (let i = 260; i < tokens.length; i++) {
@@ -118,6 +149,15 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
     expectClose(await decoder.append([9], nowhere), naive.step(9, position + suffix.length, ragged), 1e-4);
   });
 });
+
+function firstEntries({ keys, values, logMass }: NaiveEntries, count: number): NaiveEntries {
+  return {
+    keys: keys.slice(0, count),
+    values: values.slice(0, count),
+    logMass: logMass.slice(0, count),
+    attention: new Array<number>(count).fill(0),
+  };
+}
 
 function raggedHead(entries: number, headSize: number, random: () => number): NaiveEntries {
   const vectors = () => Array.from({ length: entries }, () => Array.from({ length: headSize }, () => random() * 2 - 1));

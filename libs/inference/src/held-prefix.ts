@@ -30,31 +30,34 @@ export function heldBytes({ heads }: HeldPrefix): number {
   return heads.reduce((sum, head) => sum + head.keys.byteLength + head.values.byteLength + head.logMass.byteLength, 0);
 }
 
+export interface CompressOptions {
+  /** `[layers * kvHeads]` of the model's calibration. */
+  readonly sensitivity?: Float32Array | undefined;
+  /** Leaves the full cache whole; else each head's arrays are let go as soon as they are merged. */
+  readonly keepSource?: boolean;
+}
+
 /**
- * Compresses a cache head by head. The full cache is used up: each head's arrays are let go as soon as they are merged.
+ * Compresses a cache head by head.
  * @throws InvalidBudgetError
  */
-export function compress(cache: FullCache, policy: Policy, budget: number): HeldPrefix {
+export function compress(cache: FullCache, policy: Policy, budget: number, options: CompressOptions = {}): HeldPrefix {
   const { shape, tokens } = cache;
-  const entries = policy.allocate({ tokens, layers: shape.layers, kvHeads: shape.kvHeads }, budget);
+  const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
+  const entries = policy.allocate(room, budget, options.sensitivity);
   const mass = new Float32Array(tokens).fill(1);
   const similarity = new Float32Array(policy.needs.similarity ? Math.max(tokens - 1, 0) : 0);
   const heads = cache.keys.map((keys, index): HeldHead => {
     const values = cache.values[index] as Float32Array;
-    const attention = { all: cache.attention[index] as Float32Array };
-    if (policy.exact && (entries[index] as number) >= tokens)
-      return { keys, values, logMass: new Float32Array(tokens) };
+    const allocated = entries[index] as number;
+    if (allocated >= tokens && policy.exact) return { keys, values, logMass: new Float32Array(tokens) };
     if (policy.needs.similarity) adjacentSimilarity(keys, tokens, shape.headSize, similarity);
-    const plan = policy.plan({ entries: tokens, attention, similarity, mass }, entries[index] as number);
-    const kept = applyPlan(plan, { keys, values, mass }, shape.headSize);
-    release(cache, index);
+    const statistics = { entries: tokens, attention: cache.attentionOf(index), similarity, mass };
+    const kept = applyPlan(policy.plan(statistics, allocated), { keys, values, mass }, shape.headSize);
+    if (options.keepSource !== true) cache.release(index);
     return { keys: kept.keys, values: kept.values, logMass: kept.logMass };
   });
   return holdPrefix(shape, tokens, heads);
-}
-
-function release(cache: FullCache, index: number): void {
-  for (const list of [cache.keys, cache.values, cache.attention]) list[index] = new Float32Array(0);
 }
 
 /** Holds given heads, one a layer and KV head, as the cache of a sequence of `tokens`. */

@@ -1,3 +1,4 @@
+export { CALIBRATION_VERSION, type CalibrationFile, calibrationPath } from './calibration-file.js';
 export { Engine, type EngineOptions } from './engine.js';
 export { ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } from './engine-errors.js';
 export type {
@@ -13,6 +14,11 @@ export type {
   SamplingOptions,
   TokenLogprob,
 } from './engine-port.js';
+export type { FullCache } from './full-cache.js';
+export type { HeldPrefix } from './held-prefix.js';
+export { heldBytes } from './held-prefix.js';
 export { ModelFiles, type Precision } from './model-files.js';
+export { Probe } from './probe.js';
 export { type ReadLogitsOptions, readLogits } from './read-logits.js';
+export { type CalibrationSample, measureSensitivity } from './sensitivity.js';
 export { startEngine } from './start-engine.js';

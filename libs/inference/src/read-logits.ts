@@ -32,7 +32,7 @@ export async function readLogits({
     await readPrefix(await sessions.get('prefill'), {
       shape,
       tokens,
-      statistics: false,
+      attention: [],
       checkpoint: async () => {},
       onLogits,
     });

@@ -6,12 +6,11 @@ import type { ModelFiles } from './model-files.js';
 const PHASE_OPTIONS: Record<Phase, { spinning: '0' | '1' }> = {
   // Prefill runs for long at a time: spinning threads would only take the cores from everyone else.
   prefill: { spinning: '0' },
-  'prefill-statistics': { spinning: '0' },
   // A decode step is a thousand short operators: waking threads for each costs more than the work.
   decode: { spinning: '1' },
 };
 
-/** Opens a graph's session on first use: a worker that never needs statistics never holds that session's weights. */
+/** Opens each graph's session on first use. */
 export class Sessions {
   private readonly opened = new Map<Phase, Promise<InferenceSession>>();
 

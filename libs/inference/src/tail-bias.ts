@@ -6,11 +6,27 @@
  * @returns `[group * n, t + n]`
  */
 export function tailBias(group: number, fresh: number, before: number): Float32Array {
+  return sequencesBias(group, [fresh], before);
+}
+
+/**
+ * The same for several sequences side by side, each of which sees the prefix, the `before` tokens and itself, but no other.
+ * @param lengths tokens of each sequence; n is their sum
+ */
+export function sequencesBias(group: number, lengths: readonly number[], before = 0): Float32Array {
+  const fresh = lengths.reduce((sum, length) => sum + length, 0);
   const columns = before + fresh;
-  const bias = new Float32Array(group * fresh * columns);
-  for (let row = 0; row < group * fresh; row++) {
-    const query = row % fresh;
-    bias.fill(Number.NEGATIVE_INFINITY, row * columns + before + query + 1, (row + 1) * columns);
+  const bias = new Float32Array(group * fresh * columns).fill(Number.NEGATIVE_INFINITY);
+  for (let head = 0; head < group; head++) {
+    let from = 0;
+    for (const length of lengths) {
+      for (let query = from; query < from + length; query++) {
+        const row = (head * fresh + query) * columns;
+        bias.fill(0, row, row + before);
+        bias.fill(0, row + before + from, row + before + query + 1);
+      }
+      from += length;
+    }
   }
   return bias;
 }

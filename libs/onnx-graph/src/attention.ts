@@ -138,9 +138,9 @@ export function attentionSums(graph: GraphBuilder, step: StepValues): void {
     for (let head = kvHeads - 1; head >= 0; head--) {
       const at = `/layers.${layer}/attn/head.${head}`;
       const name = IO.attentionSum(layer, head);
-      // A row of weights times the shares sums over queries, faster than ReduceSum along the first axis.
+      // Rows of weights times the shares: sums over queries, faster than ReduceSum along the first axis.
       graph.node(`${at}/sum`, 'MatMul', [step.queryWeight, `${at}/Softmax`], { as: name });
-      graph.output(name, 'float', [1, `entries.${layer}.${head} + n`]);
+      graph.output(name, 'float', ['sums', `entries.${layer}.${head} + n`]);
     }
   }
 }

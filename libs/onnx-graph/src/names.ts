@@ -10,7 +10,7 @@ export const IO = {
   logits: 'logits',
   /** float `[group * n, t + n]`: 0 where a query may look, -inf elsewhere; t is 0 in the prefill graph */
   tailBias: 'tail_bias',
-  /** float `[1, group * n]`: how much each query counts in `attentionSum` (statistics graph) */
+  /** float `[s, group * n]`: how much each query counts in each of s sums of attention; s may be 0 (prefill graph) */
   queryWeight: 'query_weight',
   /** int64 `[1]`: t + n (decode graph) */
   tailLength: 'tail_length',
@@ -26,6 +26,6 @@ export const IO = {
   newKey: (layer: number) => `new_key.${layer}`,
   /** float `[n, kvHeads * D]` */
   newValue: (layer: number) => `new_value.${layer}`,
-  /** float `[1, M + n]` attention received, summed over the n queries and the query heads of the KV head (statistics graph) */
+  /** float `[s, M + n]` attention received, summed over the n queries and the query heads of the KV head by `queryWeight` (prefill graph) */
   attentionSum: (layer: number, head: number) => `attention_sum.${layer}.${head}`,
 } as const;

@@ -18,7 +18,7 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const wanted = graph.node('/output/Gather', 'Gather', [stream, rows]);
   const normed = rmsNorm(graph, '/output/norm', wanted, graph.weight(model.outputNorm), shape.rmsEpsilon);
   graph.output(linear(graph, '/output/logits', normed, model.output, IO.logits), 'float', ['m', shape.vocabulary]);
-  if (phase === 'prefill-statistics') attentionSums(graph, step);
+  if (phase === 'prefill') attentionSums(graph, step);
   return graph.encode();
 }
 
@@ -32,7 +32,7 @@ function stepInputs(graph: GraphBuilder, model: LlamaDescription, phase: Phase):
     ropeCosine: graph.weight(model.ropeCosine),
     ropeSine: graph.weight(model.ropeSine),
     tailBias: graph.input(IO.tailBias, 'float', ['rows', 'tail']),
-    queryWeight: phase === 'prefill-statistics' ? graph.input(IO.queryWeight, 'float', [1, 'rows']) : '',
+    queryWeight: decode ? '' : graph.input(IO.queryWeight, 'float', ['sums', 'rows']),
     scale: graph.float('attention_scale', 1 / Math.sqrt(shape.headSize)),
     flat: graph.integers('shape_flat', [-1, shape.queryHeads * shape.headSize]),
     headIndex: Array.from({ length: shape.kvHeads }, (_, head) => graph.integers(`head_${head}`, [head], [])),

@@ -3,11 +3,10 @@ import type { LlamaShape } from './llama-description.js';
 
 /**
  * The graphs of one model.
- * - `prefill`: n tokens on top of what was read so far, every entry one token.
- * - `prefill-statistics`: the same, and the attention each entry received.
+ * - `prefill`: n tokens on top of what was read so far, every entry one token; and the attention each entry received.
  * - `decode`: n tokens on top of a compressed prefix and a tail of whole tokens.
  */
-export const PHASES = ['prefill', 'prefill-statistics', 'decode'] as const;
+export const PHASES = ['prefill', 'decode'] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** Values that every layer of a graph shares. */
@@ -18,7 +17,7 @@ export interface StepValues {
   readonly ropeCosine: Value;
   readonly ropeSine: Value;
   readonly tailBias: Value;
-  /** Statistics only; empty elsewhere. */
+  /** Prefill only; empty elsewhere. */
   readonly queryWeight: Value;
   /** Decode only; empty elsewhere. */
   readonly tailLength: Value;

@@ -1,0 +1,69 @@
+import { GgufModel } from '@app/gguf-model';
+import type { AttentionKind, Policy } from '@app/kv-policy';
+import type { LlamaShape } from '@app/onnx-graph';
+import { Decoder } from './decoder.js';
+import type { EngineOptions } from './engine.js';
+import type { Generation } from './engine-port.js';
+import type { FullCache } from './full-cache.js';
+import { generate } from './generate.js';
+import { compress, type HeldPrefix } from './held-prefix.js';
+import { ModelFiles } from './model-files.js';
+import { readPrefix, scoreQuestions } from './prefix-reader.js';
+import { Sessions } from './sessions.js';
+
+/** What is gathered while a prefix is read. */
+export interface ProbeStatistics {
+  readonly attention: readonly AttentionKind[];
+  /** Token ids of the questions whose attention is wanted; run over the full cache after reading. */
+  readonly questions?: readonly (readonly number[])[];
+}
+
+/**
+ * The engine taken apart, for calibration and quality benches: one reading of a prefix serves many policies, and logits
+ * come out. In the calling thread; nothing here is for serving.
+ */
+export class Probe {
+  private constructor(
+    readonly gguf: GgufModel,
+    readonly shape: LlamaShape,
+    private readonly sessions: Sessions,
+  ) {}
+
+  static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Probe> {
+    const gguf = await GgufModel.open(modelPath);
+    const files = await ModelFiles.prepare(gguf, cacheDir, precision);
+    return new Probe(gguf, files.description.shape, new Sessions(files, threads));
+  }
+
+  /** Reads a prefix. The cache stays whole however often it is compressed. */
+  async read(tokens: readonly number[], { attention, questions = [] }: ProbeStatistics): Promise<FullCache> {
+    const session = await this.sessions.get('prefill');
+    const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint });
+    if (attention.includes('questions')) await scoreQuestions(session, cache, questions, checkpoint);
+    return cache;
+  }
+
+  compress(cache: FullCache, policy: Policy, budget: number, sensitivity?: Float32Array): HeldPrefix {
+    return compress(cache, policy, budget, { sensitivity, keepSource: true });
+  }
+
+  /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */
+  async forced(prefix: HeldPrefix, suffix: readonly number[], answer: readonly number[]): Promise<Float32Array> {
+    const decoder = new Decoder(await this.sessions.get('decode'), this.shape, prefix);
+    return decoder.append([...suffix, ...answer.slice(0, -1)], checkpoint, suffix.length - 1);
+  }
+
+  /** The greedy answer. */
+  async greedy(prefix: HeldPrefix, suffix: readonly number[], maxTokens: number): Promise<Generation> {
+    const decoder = new Decoder(await this.sessions.get('decode'), this.shape, prefix);
+    const sampling = { temperature: 0, topP: 1, maxTokens, stop: [] };
+    return generate(decoder, this.gguf.tokenizer, { suffix, sampling }, checkpoint);
+  }
+
+  async close(): Promise<void> {
+    await this.sessions.close();
+    await this.gguf.close();
+  }
+}
+
+const checkpoint = async (): Promise<void> => {};
