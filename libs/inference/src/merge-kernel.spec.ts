@@ -39,7 +39,7 @@ function randomPlan(entries: number, random: () => number, combine: HeadPlan['co
     const members = range(entries).filter((i) => target[i] === set);
     return members[Math.floor(random() * members.length)]!;
   });
-  return { entries: order.length, target, pivot, combine };
+  return { entries: order.length, target, pivot, combine, strays: { to: 'nowhere' } };
 }
 
 /** The definition, one set at a time in ordinary arrays. */
@@ -157,7 +157,11 @@ describe('applyPlan', () => {
       mass: Float32Array.of(1, 1, 1),
     };
     const combine = { sigma: 5, values: 'mean', logMass: true } as const;
-    const kept = applyPlan({ entries: 1, target: new Int32Array(3), pivot: Int32Array.of(1), combine }, source, 1);
+    const kept = applyPlan(
+      { entries: 1, target: new Int32Array(3), pivot: Int32Array.of(1), combine, strays: { to: 'nowhere' } },
+      source,
+      1,
+    );
     expect([...kept.keys, ...kept.values, ...kept.mass]).toEqual([1e4, 2, 3]);
   });
 
@@ -228,6 +232,7 @@ describe('merging equal keys', () => {
       target: Int32Array.from(target),
       pivot: Int32Array.from(pivot),
       combine,
+      strays: { to: 'nowhere' },
     });
     const once: HeadEntries = applyPlan(
       plan([0, 0, 0, 1, 1, 2], [0, 3, 5]),

@@ -1,4 +1,5 @@
 import { DROPPED, type HeadPlan } from '@app/kv-policy';
+import { placeStrays } from './stray-kernel.js';
 
 /** One KV head's entries as they lie in the cache. The arrays may be longer than T entries; the rest is not read. */
 export interface SourceEntries {
@@ -28,58 +29,87 @@ export interface HeadEntries {
  *
  * Members of a set are averaged with weights m_i exp(-|k_p - k_i|^2 / (2 sigma^2)), m_i being the tokens that entry i
  * stands for. An entry that stands alone comes out as it was. With `values: 'count'` values are sums over tokens
- * instead of means, those of sources that were merged before included.
+ * instead of means, those of sources that were merged before included. Then dropped entries go where the plan says.
  *
  * The pivot of every kept entry must be a member of its set. The source is left as it was.
  */
 export function applyPlan(plan: HeadPlan, source: SourceEntries, headSize: number): HeadEntries {
   const { target, entries } = plan;
   checkSource(source, target.length, headSize);
-  const { keys, values } = source;
-  const weight = new Float64Array(target.length);
-  const weightSum = new Float64Array(entries);
+  const members = new Int32Array(entries);
   const mass = new Float32Array(entries);
-  weigh(plan, source, headSize, weight, weightSum, mass);
-
-  const count = plan.combine.values === 'count';
-  const keptKeys = new Float32Array(entries * headSize);
-  const keptValues = new Float32Array(entries * headSize);
   for (let i = 0; i < target.length; i++) {
     const set = target[i]!;
     if (set === DROPPED) continue;
-    const share = weight[i]! / weightSum[set]!;
-    const keyWeight = share * source.mass[i]!;
-    const valueWeight = count ? share * mass[set]! : keyWeight;
-    const from = i * headSize;
-    const to = set * headSize;
-    for (let d = 0; d < headSize; d++) {
-      keptKeys[to + d]! += keyWeight * keys[from + d]!;
-      keptValues[to + d]! += valueWeight * values[from + d]!;
-    }
+    members[set]!++;
+    mass[set]! += source.mass[i]!;
   }
-  const logMass = plan.combine.logMass ? mass.map(Math.log) : new Float32Array(entries);
-  return { keys: keptKeys, values: keptValues, logMass, mass };
+  const keys = new Float32Array(entries * headSize);
+  const values = new Float32Array(entries * headSize);
+  copyLone(plan, source, headSize, members, keys, values);
+  mergeSets(plan, source, headSize, members, mass, keys, values);
+  const kept = { keys, values, mass, logMass: plan.combine.logMass ? mass.map(Math.log) : new Float32Array(entries) };
+  placeStrays(plan, source, headSize, kept);
+  return kept;
 }
 
-/** Fills weight `[T]` (the Gaussian alone), and per set `[M]` the sum of mass x weight and the mass. */
-function weigh(
-  { target, pivot, combine }: HeadPlan,
-  { keys, mass: sourceMass }: SourceEntries,
+/** Copies entries that stand alone, neighbours that stay neighbours at once. */
+function copyLone(
+  { target }: HeadPlan,
+  source: SourceEntries,
   headSize: number,
-  weight: Float64Array,
-  weightSum: Float64Array,
-  mass: Float32Array,
+  members: Int32Array,
+  keys: Float32Array,
+  values: Float32Array,
 ): void {
+  for (let from = 0, to = 0; from < target.length; from = to) {
+    const set = target[from]!;
+    to = from + 1;
+    if (set === DROPPED || members[set] !== 1) continue;
+    while (to < target.length && target[to] === set + to - from && members[set + to - from] === 1) to++;
+    keys.set(source.keys.subarray(from * headSize, to * headSize), set * headSize);
+    values.set(source.values.subarray(from * headSize, to * headSize), set * headSize);
+  }
+}
+
+/** Fills in the means of the sets with several members: weighted sums in place, then divided by the weights. */
+function mergeSets(
+  { target, pivot, entries, combine }: HeadPlan,
+  source: SourceEntries,
+  headSize: number,
+  members: Int32Array,
+  mass: Float32Array,
+  keys: Float32Array,
+  values: Float32Array,
+): void {
+  const count = combine.values === 'count';
   const exponent = -1 / (2 * combine.sigma * combine.sigma);
+  const weightSum = new Float64Array(entries);
   for (let i = 0; i < target.length; i++) {
     const set = target[i]!;
-    if (set === DROPPED) continue;
+    if (set === DROPPED || members[set] === 1) continue;
     const p = pivot[set]!;
+    const from = i * headSize;
     // The pivot's own weight is 1, so a set's sum is above 0 even where all others underflow.
-    const g = p === i ? 1 : Math.exp(exponent * squaredDistance(keys, p * headSize, i * headSize, headSize));
-    weight[i] = g;
-    weightSum[set]! += g * sourceMass[i]!;
-    mass[set]! += sourceMass[i]!;
+    const gauss = p === i ? 1 : Math.exp(exponent * squaredDistance(source.keys, p * headSize, from, headSize));
+    const weight = gauss * source.mass[i]!;
+    weightSum[set]! += weight;
+    const to = set * headSize;
+    // A value counted before is the sum over its tokens already.
+    const valueWeight = count ? gauss : weight;
+    for (let d = 0; d < headSize; d++) {
+      keys[to + d]! += weight * source.keys[from + d]!;
+      values[to + d]! += valueWeight * source.values[from + d]!;
+    }
+  }
+  for (let set = 0; set < entries; set++) {
+    if (members[set] === 1) continue;
+    const keyScale = 1 / weightSum[set]!;
+    const valueScale = count ? keyScale * mass[set]! : keyScale;
+    for (let at = set * headSize; at < (set + 1) * headSize; at++) {
+      keys[at]! *= keyScale;
+      values[at]! *= valueScale;
+    }
   }
 }
 

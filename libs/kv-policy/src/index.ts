@@ -6,6 +6,7 @@ export {
   type HeadPlan,
   type HeadStatistics,
   type StatisticsNeeded,
+  type Strays,
   WINDOW_TOKENS,
 } from './plan.js';
 export {
@@ -18,5 +19,11 @@ export {
   type Scoring,
 } from './policies.js';
 export { composePolicy, type Policy } from './policy.js';
-export { InvalidBudgetError, InvalidMassModeError, InvalidScoringError, UnknownPolicyError } from './policy-errors.js';
+export {
+  InvalidBudgetError,
+  InvalidMassModeError,
+  InvalidPolicyNumberError,
+  InvalidScoringError,
+  UnknownPolicyError,
+} from './policy-errors.js';
 export { MASS_MODES, type MassMode } from './reduction/merge-adjacent.js';

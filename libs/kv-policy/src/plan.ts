@@ -47,7 +47,29 @@ export interface HeadPlan {
   readonly pivot: Int32Array;
   /** How the members of a merging set are combined; entries that stand alone are copied whatever it says. */
   readonly combine: Combine;
+  /** What becomes of dropped entries. */
+  readonly strays: Strays;
 }
+
+/**
+ * Where the contents of dropped entries go.
+ * - `nowhere`: they are lost
+ * - `nearest`: each is merged into the kept entry whose pivot's key is nearest by cosine, if the similarity is at least the
+ *   threshold; `mean`: the mean of these similarities over the dropped entries of the head. Keys and values are averaged
+ *   with weights exp(similarity), the kept entry's own being e (D2O, arXiv 2406.13035, eq. 9-10). Masses are added up, but
+ *   no kept entry's logit is raised by them, as published.
+ * - `following`: `weight[i]` x value i is added to the values of the next `reach` kept entries, or as many as there are
+ *   (CaM, ICML 2024)
+ */
+export type Strays =
+  | { readonly to: 'nowhere' }
+  | { readonly to: 'nearest'; readonly threshold: number | 'mean' }
+  | {
+      readonly to: 'following';
+      readonly reach: number;
+      /** `[T]`, read for dropped entries. */
+      readonly weight: Float32Array;
+    };
 
 /** How the kernel combines the members of a merging set. */
 export interface Combine {

@@ -265,7 +265,7 @@ describe('bad input', () => {
       expect(isPolicyName(name)).toBe(false);
       expect(() => createPolicy(name)).toThrow(UnknownPolicyError);
     }
-    expect(() => createPolicy('zip')).toThrow("Expected a compression policy of full, h2o, kvmerger, found 'zip'.");
+    expect(() => createPolicy('zip')).toThrow(`Expected a compression policy of ${policyNames.join(', ')}, found 'zip'.`);
     expect(isPolicyName(3)).toBe(false);
     expect(policyNames.every(isPolicyName)).toBe(true);
   });

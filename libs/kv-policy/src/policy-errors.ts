@@ -34,6 +34,18 @@ export class InvalidScoringError extends Error {
   }
 }
 
+/** A numeric setting of a policy is out of its range. */
+export class InvalidPolicyNumberError extends Error {
+  override readonly name = 'InvalidPolicyNumberError';
+  constructor(
+    readonly option: string,
+    readonly range: string,
+    readonly found: unknown,
+  ) {
+    super(`Expected a ${option} ${range}, found ${String(found)}. Give a number in that range or leave it out.`);
+  }
+}
+
 /** The client named a way of counting merged tokens that does not exist. */
 export class InvalidMassModeError extends Error {
   override readonly name = 'InvalidMassModeError';

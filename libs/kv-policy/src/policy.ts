@@ -43,21 +43,25 @@ export function composePolicy(name: string, score: Score, allocation: Allocation
   };
   return {
     name,
-    calibrated: false,
-    exact: true,
+    calibrated: allocation.calibrated,
+    exact: reduction.mayKeepLess !== true,
     needs,
     allocate(shape, budget, sensitivity) {
       assertBudget(budget);
-      return allocation(shape, budget, sensitivity);
+      const heads = shape.layers * shape.kvHeads;
+      if (sensitivity !== undefined && !(sensitivity.length === heads && sensitivity.every(Number.isFinite))) {
+        throw new RangeError(`Expected finite sensitivities of ${heads} KV heads, found [${sensitivity}].`);
+      }
+      return allocation.allocate(shape, budget, sensitivity);
     },
     plan(head, entries) {
       if (!Number.isInteger(entries) || entries < 1) {
         throw new RangeError(`Expected a whole number of entries to keep, at least 1, found ${entries}.`);
       }
-      if (entries >= head.entries) return keepAll(head.entries);
+      if (entries >= head.entries && reduction.mayKeepLess !== true) return keepAll(head.entries);
       for (const kind of needs.attention) checkLength(`attention (${kind})`, head.attention[kind], head.entries);
       if (needs.similarity) checkLength('similarity', head.similarity, head.entries - 1);
-      return reduction.reduce(head, score.of(head), entries);
+      return reduction.reduce(head, score.of(head), Math.min(entries, head.entries));
     },
   };
 }

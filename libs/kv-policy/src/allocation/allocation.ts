@@ -8,13 +8,29 @@ export interface CacheShape {
   readonly kvHeads: number;
 }
 
-/**
- * How many entries each KV head keeps: `[layers * kvHeads]`, row-major, each at least 1 and at most `tokens`.
- * The budget has been checked.
- */
-export type Allocation = (shape: CacheShape, budget: number, sensitivity?: Float32Array) => Int32Array;
+/** How a budget is spread over the KV heads. */
+export interface Allocation {
+  /** Whether it asks for sensitivities. */
+  readonly calibrated: boolean;
+  /**
+   * Entries that each KV head keeps: `[layers * kvHeads]`, row-major, each at least 1 and at most `tokens`. The budget
+   * has been checked; `sensitivity` is `[layers * kvHeads]`, finite.
+   */
+  allocate(shape: CacheShape, budget: number, sensitivity?: Float32Array): Int32Array;
+}
 
 /** Throws `InvalidBudgetError` unless the budget is a number above 0 and at most 1. */
 export function assertBudget(budget: unknown): asserts budget is number {
   if (typeof budget !== 'number' || !(budget > 0 && budget <= 1)) throw new InvalidBudgetError(budget);
+}
+
+/** Entries of all KV heads together: floor(budget x T x heads), and at least one a head. */
+export function totalEntries({ tokens, layers, kvHeads }: CacheShape, budget: number): number {
+  const heads = layers * kvHeads;
+  return Math.max(heads, Math.floor(budget * tokens * heads));
+}
+
+/** Heads by sensitivity, largest first; of equal ones the earlier first. */
+export function bySensitivity(sensitivity: Float32Array): number[] {
+  return [...sensitivity.keys()].sort((a, b) => sensitivity[b]! - sensitivity[a]! || a - b);
 }

@@ -1,6 +1,7 @@
 import { markLargest } from '../mark-largest.js';
-import type { Combine, HeadPlan, HeadStatistics } from '../plan.js';
-import type { Reduction } from './reduction.js';
+import type { Combine } from '../plan.js';
+import { LOG_MASS, type Reduction, SIGMA } from './reduction.js';
+import { planRuns } from './runs.js';
 
 /**
  * What a merged entry says of the tokens it stands for.
@@ -11,11 +12,8 @@ import type { Reduction } from './reduction.js';
 export const MASS_MODES = ['log', 'count', 'none'] as const;
 export type MassMode = (typeof MASS_MODES)[number];
 
-/** Width of the Gaussian kernel, in units of key distance (KVMerger's setting). */
-const SIGMA = 5;
-
 const COMBINE: Record<MassMode, Combine> = {
-  log: { sigma: SIGMA, values: 'mean', logMass: true },
+  log: LOG_MASS,
   count: { sigma: SIGMA, values: 'count', logMass: false },
   none: { sigma: SIGMA, values: 'mean', logMass: false },
 };
@@ -26,19 +24,31 @@ const WIDE_SHARES = { recent: 0.17, attended: 0.12 };
 const NARROW_SHARES = { recent: 0.08, attended: 0.02 };
 
 /**
- * KVMerger (arXiv 2407.08454) at an exact budget: the T - n most similar adjacent pairs of unprotected entries are
- * joined and every run of joined pairs is a merging set, whose pivot is the member with the largest score. Protected
- * are the most recent entries and those with the largest score. Of equals the earlier comes first throughout.
+ * KVMerger (arXiv 2407.08454): adjacent pairs of unprotected entries are joined and every run of joined pairs is a
+ * merging set, whose pivot is the member with the largest score. Protected are the most recent entries and those with
+ * the largest score. Of equals the earlier comes first throughout.
+ *
+ * Without a threshold exactly the T - n most similar pairs are joined. With one, all pairs whose similarity exceeds it
+ * are, as published, and further ones only where that keeps more than n: n is the most that comes out.
  */
-export function mergeAdjacent(mass: MassMode): Reduction {
+export function mergeAdjacent(mass: MassMode, threshold?: number): Reduction {
   return {
     needs: { similarity: true },
+    mayKeepLess: threshold !== undefined,
     reduce(head, score, entries) {
       const joinable = unprotectedPairs(head.entries, score, entries);
-      const joined = markLargest(head.similarity, head.entries - 1, head.entries - entries, joinable);
-      return planRuns(head, score, entries, joined, COMBINE[mass]);
+      const alike = threshold === undefined ? 0 : countAbove(threshold, head.similarity, joinable);
+      const joins = Math.max(head.entries - entries, alike);
+      const joined = markLargest(head.similarity, head.entries - 1, joins, joinable);
+      return planRuns(head, score, head.entries - joins, joined, COMBINE[mass]);
     },
   };
+}
+
+function countAbove(threshold: number, similarity: Float32Array, joinable: Uint8Array): number {
+  let count = 0;
+  for (let i = 0; i < joinable.length; i++) if (joinable[i] === 1 && similarity[i]! > threshold) count++;
+  return count;
 }
 
 /** `[T - 1]`: 1 where neither entry i nor i + 1 is protected. At least T - n of them, see `protectedCounts`. */
@@ -70,23 +80,4 @@ function protectedCounts(sources: number, entries: number): { recent: number; at
     attended = Math.floor((attended * limit) / wanted);
   }
   return { recent, attended };
-}
-
-/** Turns joined pairs (`[T - 1]`) into sets of consecutive entries. */
-function planRuns(
-  head: HeadStatistics,
-  score: Float32Array,
-  entries: number,
-  joined: Uint8Array,
-  combine: Combine,
-): HeadPlan {
-  const target = new Int32Array(head.entries);
-  const pivot = new Int32Array(entries);
-  let set = 0;
-  for (let i = 1; i < head.entries; i++) {
-    if (joined[i - 1] === 0) pivot[++set] = i;
-    else if (score[i]! > score[pivot[set]!]!) pivot[set] = i;
-    target[i] = set;
-  }
-  return { entries, target, pivot, combine };
 }
