@@ -50,7 +50,7 @@ beforeEach(async () => {
 const plan = (items: number, change: Partial<GroupPlan> = {}): GroupPlan => ({
   batchId: 'batch_1',
   model: 'tiny',
-  compression: { policy: 'kvmerger', budget: 0.5 },
+  compression: { policy: 'kvmerger', budget: 0.5, questions: 'seen' },
   prefix: Array.from({ length: 100 }, (_, i) => 3 + (i % 200)),
   items: Array.from({ length: items }, (_, index) => ({
     index,
@@ -93,6 +93,35 @@ describe('GroupAnswerer', () => {
     for (const usage of usages) expect(usage).toMatchObject({ prompt_tokens: 102, kv_cache });
     await answerer.answer(group, '0');
     expect(await recorded()).toEqual(found);
+  });
+
+  it('compresses alike when it goes on with a group, answered questions included', async () => {
+    const group = (questions: 'seen' | 'unseen') => {
+      const whole = plan(3, { compression: { policy: 'snapkv', budget: 0.6, questions } });
+      const items = whole.items.map((item) => ({
+        ...item,
+        request: { ...item.request, logprobs: true, top_logprobs: 5 },
+      }));
+      return { ...whole, items };
+    };
+    const lastChoice = async () => {
+      const { body } = (await results.get('batch_1', 2))!.response!;
+      return (body as { choices: unknown[] }).choices[0];
+    };
+    await results.expect('batch_1', 3);
+    await answerer.answer(group('seen'), '0');
+    const inOneGo = await lastChoice();
+
+    await redis.flushall();
+    await results.expect('batch_1', 3);
+    for (const index of [0, 1]) await results.record('batch_1', index, answeredItem(`item-${index}`, 'before'));
+    await answerer.answer(group('seen'), '0');
+    expect(await lastChoice()).toEqual(inOneGo);
+
+    await redis.flushall();
+    await results.expect('batch_1', 3);
+    await answerer.answer(group('unseen'), '0');
+    expect(await lastChoice()).not.toEqual(inOneGo);
   });
 
   it('says of each item that does not fit what is wrong and answers the others', async () => {

@@ -64,8 +64,11 @@ export class GroupAnswerer {
   ): Promise<void> {
     let cache: HeldCache;
     try {
-      const { prefix: tokens, compression } = plan;
-      cache = await this.engine.prefill({ tokens, compression }, this.drain.started);
+      const { policy, budget, questions } = plan.compression;
+      // All questions of the group, answered ones included: a run that goes on with it must compress alike.
+      const asked = questions === 'seen' ? plan.items.map(({ suffix }) => suffix) : [];
+      const request = { tokens: plan.prefix, compression: { policy, budget }, questions: asked };
+      cache = await this.engine.prefill(request, this.drain.started);
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();
       if (!(error instanceof ContextOverflowError)) throw error;

@@ -176,7 +176,11 @@ describe('BatchPlanner', () => {
         }
       }
       const alone = items[0]?.customId === 'alone';
-      expect(compression).toEqual(alone ? { policy: 'full', budget: 1 } : { policy: 'kvmerger', budget: 0.35 });
+      expect(compression).toEqual(
+        alone
+          ? { policy: 'full', budget: 1, questions: 'seen' }
+          : { policy: 'kvmerger', budget: 0.35, questions: 'seen' },
+      );
     }
     expect((await batches.get(batch.id))?.status).toBe('in_progress');
     expect(await results.counts(batch.id)).toEqual({ total: 10, completed: 0, failed: 0 });
@@ -201,10 +205,10 @@ describe('BatchPlanner', () => {
     const asked = Object.fromEntries(plans.map(({ items, compression }) => [items[0]?.customId, compression]));
     expect(customIds(plans)).toEqual([['batch-1', 'batch-2', 'same'], ['budget'], ['full'], ['policy']]);
     expect(asked).toEqual({
-      'batch-1': { policy: 'h2o', budget: 0.5 },
-      budget: { policy: 'h2o', budget: 0.2 },
-      policy: { policy: 'kvmerger', budget: 0.5 },
-      full: { policy: 'full', budget: 1 },
+      'batch-1': { policy: 'h2o', budget: 0.5, questions: 'seen' },
+      budget: { policy: 'h2o', budget: 0.2, questions: 'seen' },
+      policy: { policy: 'kvmerger', budget: 0.5, questions: 'seen' },
+      full: { policy: 'full', budget: 1, questions: 'seen' },
     });
   });
 

@@ -12,7 +12,7 @@ import {
   type SurveyedItem,
   surveyBatch,
 } from './batch-survey.js';
-import { type CompressionChoice, chosenCompression, compressionKey } from './compression.js';
+import { type CompressionChoice, chosenCompression, compressionKey, type PolicyBudget } from './compression.js';
 import { DocumentReader } from './documents.js';
 import type { FileStore } from './file-record.js';
 import type { GroupPlan } from './group-plan.js';
@@ -27,7 +27,7 @@ const WINDOW_ITEMS = 8192;
 
 export interface PlannerOptions {
   readonly model: string;
-  readonly compression: CompressionChoice;
+  readonly compression: PolicyBudget;
   readonly maxLineBytes: number;
   readonly maxLines: number;
   /** Token ids that are compared in memory at a time. */

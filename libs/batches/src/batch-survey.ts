@@ -5,8 +5,14 @@ import type { BlobStore } from '@app/storage';
 import { checkEnvelope, readBatchItem, UnreadableLineError } from './batch-item.js';
 import { readBatchLines } from './batch-lines.js';
 import type { BatchError } from './batch-record.js';
-import type { ChatCompletionRequest, CompressionRequest } from './chat-completion.dto.js';
-import { askedCompression, type CompressionChoice, compressionKey } from './compression.js';
+import type { ChatCompletionRequest } from './chat-completion.dto.js';
+import {
+  askedCompression,
+  type CompressionChoice,
+  type CompressionRequest,
+  compressionKey,
+  type PolicyBudget,
+} from './compression.js';
 import type { DocumentReader } from './documents.js';
 import { refusedItem, unreadableLine } from './item-outcome.js';
 import { ApiError } from './openai-error.js';
@@ -50,7 +56,7 @@ export interface SurveyOptions {
   /** Of the whole batch. */
   readonly batchCompression: CompressionRequest | undefined;
   /** Of the configuration. */
-  readonly compression: CompressionChoice;
+  readonly compression: PolicyBudget;
   /** Aborted: gives the survey up. */
   readonly signal?: AbortSignal | undefined;
 }

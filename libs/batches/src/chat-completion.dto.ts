@@ -19,6 +19,7 @@ import {
   ValidateIf,
   ValidateNested,
 } from 'class-validator';
+import { type CompressionRequest, QUESTIONS, type Questions } from './compression.js';
 
 /** What of a chat completion request Longhaul acts on; the body of one batch line. */
 export interface ChatCompletionRequest {
@@ -43,12 +44,6 @@ export interface ChatMessage {
 export type ChatRole = (typeof CHAT_ROLES)[number];
 
 export type ContentPart = { type: 'text'; text: string } | { type: 'file'; file: { file_id: string } };
-
-/** What was asked of the cache; what is missing comes from the batch, then from the configuration. */
-export interface CompressionRequest {
-  policy?: string;
-  budget?: number;
-}
 
 export const CHAT_ROLES = ['system', 'developer', 'user', 'assistant'] as const;
 /** As OpenAI's. */
@@ -124,6 +119,10 @@ export class CompressionDto {
   @IsOptional()
   @IsShare()
   budget?: number;
+
+  @IsOptional()
+  @IsIn(QUESTIONS, { message: `questions must be one of ${QUESTIONS.join(', ')}` })
+  questions?: Questions;
 }
 
 class ResponseFormatDto {

@@ -1,5 +1,5 @@
 import type { ChatCompletionRequest } from './chat-completion.dto.js';
-import { askedCompression, type CompressionChoice, chosenCompression } from './compression.js';
+import { askedCompression, chosenCompression, type PolicyBudget } from './compression.js';
 import type { DocumentReader } from './documents.js';
 import type { GroupPlan } from './group-plan.js';
 import { groupByPrefix } from './prefix-groups.js';
@@ -14,7 +14,7 @@ export async function planChat(
   request: ChatCompletionRequest,
   documents: DocumentReader,
   encoder: PromptEncoder,
-  configured: CompressionChoice,
+  configured: PolicyBudget,
 ): Promise<GroupPlan> {
   const { ids, options } = await encodeRequest(request, await documents.messages(request), encoder);
   const prefixLength = groupByPrefix([ids])[0]!.prefixLength;

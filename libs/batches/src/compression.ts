@@ -1,10 +1,30 @@
-import type { CompressionRequest } from './chat-completion.dto.js';
-
-/** A policy and its budget, both known. */
-export interface CompressionChoice {
+/** A policy and its budget. */
+export interface PolicyBudget {
   readonly policy: string;
   /** Kept share of the cache, 0 < budget <= 1. */
   readonly budget: number;
+}
+
+/**
+ * Whether a group's questions are known when its document is compressed: `seen`, what they attend to is kept; `unseen`,
+ * the end of the document scores, as for questions that come later.
+ */
+export const QUESTIONS = ['seen', 'unseen'] as const;
+export type Questions = (typeof QUESTIONS)[number];
+
+/** All that decides how a cache is compressed. */
+export interface CompressionChoice extends PolicyBudget {
+  readonly questions: Questions;
+}
+
+/** Nothing is compressed, so nothing depends on the questions. */
+const FULL: CompressionChoice = { policy: 'full', budget: 1, questions: 'seen' };
+
+/** What was asked of the cache; what is missing comes from the batch, then from the configuration. */
+export interface CompressionRequest {
+  policy?: string;
+  budget?: number;
+  questions?: Questions;
 }
 
 /** A shorter prefix stays whole where nothing was asked: there is little to win. */
@@ -14,22 +34,25 @@ export const MIN_COMPRESSED_TOKENS = 1024;
 export function askedCompression(
   line: CompressionRequest | undefined,
   batch: CompressionRequest | undefined,
-  configured: CompressionChoice,
+  configured: PolicyBudget,
 ): CompressionChoice | undefined {
   if (!line && !batch) return undefined;
   const policy = line?.policy ?? batch?.policy ?? configured.policy;
-  return { policy, budget: policy === 'full' ? 1 : (line?.budget ?? batch?.budget ?? configured.budget) };
+  const budget = line?.budget ?? batch?.budget ?? configured.budget;
+  const questions = line?.questions ?? batch?.questions ?? 'seen';
+  return policy === 'full' ? FULL : { policy, budget, questions };
 }
 
 /** Equal for items that ask for the same: only they can share a cache. */
 export const compressionKey = (asked: CompressionChoice | undefined): string =>
-  asked ? `${asked.policy}:${asked.budget}` : '';
+  asked ? `${asked.policy}:${asked.budget}:${asked.questions}` : '';
 
 /** What a prefix gets. */
 export function chosenCompression(
   asked: CompressionChoice | undefined,
   prefixTokens: number,
-  configured: CompressionChoice,
+  configured: PolicyBudget,
 ): CompressionChoice {
-  return asked ?? (prefixTokens < MIN_COMPRESSED_TOKENS ? { policy: 'full', budget: 1 } : configured);
+  if (asked) return asked;
+  return prefixTokens < MIN_COMPRESSED_TOKENS ? FULL : { ...configured, questions: 'seen' };
 }

@@ -1,10 +1,11 @@
 import type { ChatCompletionRequest } from './chat-completion.dto.js';
+import type { CompressionChoice } from './compression.js';
 
 /** Everything a worker needs to answer one document group; written to the blob store as JSON by the planner. */
 export interface GroupPlan {
   readonly batchId: string;
   readonly model: string;
-  readonly compression: { readonly policy: string; readonly budget: number };
+  readonly compression: CompressionChoice;
   /** Token ids that all items share: the document. */
   readonly prefix: readonly number[];
   readonly items: readonly PlannedItem[];

@@ -15,11 +15,10 @@ export { RedisBatchStore } from './batch-store.redis.js';
 export type {
   ChatCompletionRequest,
   ChatMessage,
-  CompressionRequest,
   ContentPart,
 } from './chat-completion.dto.js';
 export { planChat } from './chat-plan.js';
-export type { CompressionChoice } from './compression.js';
+export type { CompressionChoice, CompressionRequest } from './compression.js';
 export { DocumentReader, type TextMessage } from './documents.js';
 export { type FilePurpose, type FileRecord, FileStore, fileBlobKey, newFileId } from './file-record.js';
 export { RedisFileStore } from './file-store.redis.js';

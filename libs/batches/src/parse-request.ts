@@ -1,12 +1,8 @@
 import 'reflect-metadata';
 import { type ClassConstructor, plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
-import {
-  ChatCompletionDto,
-  type ChatCompletionRequest,
-  CompressionDto,
-  type CompressionRequest,
-} from './chat-completion.dto.js';
+import { ChatCompletionDto, type ChatCompletionRequest, CompressionDto } from './chat-completion.dto.js';
+import type { CompressionRequest } from './compression.js';
 import { ApiError } from './openai-error.js';
 
 /** Fields that OpenAI clients send and that change no answer here. */

@@ -121,7 +121,9 @@ function feeds(
   const tokens = sequences.flat();
   const [n, group] = [tokens.length, queryHeads / kvHeads];
   const rows = logits ? tokens.map((_, row) => row) : [];
-  const positions = sequences.flatMap((sequence) => sequence.map((_, i) => cache.length + i));
+  // A question too long for the context is refused when it is asked; until then its end shares the last position.
+  const last = cache.shape.contextLength - 1;
+  const positions = sequences.flatMap((sequence) => sequence.map((_, i) => Math.min(cache.length + i, last)));
   const bias = sequencesBias(
     group,
     sequences.map((sequence) => sequence.length),
