@@ -36,81 +36,118 @@ export interface HeadEntries {
 export function applyPlan(plan: HeadPlan, source: SourceEntries, headSize: number): HeadEntries {
   const { target, entries } = plan;
   checkSource(source, target.length, headSize);
-  const members = new Int32Array(entries);
+  const sets = listMembers(target, entries);
   const mass = new Float32Array(entries);
-  for (let i = 0; i < target.length; i++) {
-    const set = target[i]!;
-    if (set === DROPPED) continue;
-    members[set]!++;
-    mass[set]! += source.mass[i]!;
-  }
+  for (let i = 0; i < target.length; i++) if (target[i] !== DROPPED) mass[target[i]!]! += source.mass[i]!;
   const keys = new Float32Array(entries * headSize);
   const values = new Float32Array(entries * headSize);
-  copyLone(plan, source, headSize, members, keys, values);
-  mergeSets(plan, source, headSize, members, mass, keys, values);
   const kept = { keys, values, mass, logMass: plan.combine.logMass ? mass.map(Math.log) : new Float32Array(entries) };
+  copyLone(sets, source, headSize, kept);
+  mergeSets(plan, sets, source, headSize, kept);
   placeStrays(plan, source, headSize, kept);
   return kept;
 }
 
+/** The members of all sets as linked lists, in source order. */
+interface SetMembers {
+  /** `[M]` first member of each set, `NONE` for a set without members. */
+  readonly first: Int32Array;
+  /** `[T]` next member of the same set, or `NONE`. */
+  readonly next: Int32Array;
+}
+
+const NONE = -1;
+
+function listMembers(target: Int32Array, entries: number): SetMembers {
+  const first = new Int32Array(entries).fill(NONE);
+  const next = new Int32Array(target.length);
+  for (let i = target.length - 1; i >= 0; i--) {
+    const set = target[i]!;
+    if (set === DROPPED) continue;
+    next[i] = first[set]!;
+    first[set] = i;
+  }
+  return { first, next };
+}
+
 /** Copies entries that stand alone, neighbours that stay neighbours at once. */
-function copyLone(
-  { target }: HeadPlan,
-  source: SourceEntries,
-  headSize: number,
-  members: Int32Array,
-  keys: Float32Array,
-  values: Float32Array,
-): void {
-  for (let from = 0, to = 0; from < target.length; from = to) {
-    const set = target[from]!;
-    to = from + 1;
-    if (set === DROPPED || members[set] !== 1) continue;
-    while (to < target.length && target[to] === set + to - from && members[set + to - from] === 1) to++;
-    keys.set(source.keys.subarray(from * headSize, to * headSize), set * headSize);
-    values.set(source.values.subarray(from * headSize, to * headSize), set * headSize);
+function copyLone({ first, next }: SetMembers, source: SourceEntries, headSize: number, kept: HeadEntries): void {
+  for (let set = 0, end = 0; set < first.length; set = end) {
+    end = set + 1;
+    const from = first[set]!;
+    if (next[from] !== NONE) continue;
+    while (end < first.length && first[end] === from + end - set && next[first[end]!] === NONE) end++;
+    const to = from + end - set;
+    kept.keys.set(source.keys.subarray(from * headSize, to * headSize), set * headSize);
+    kept.values.set(source.values.subarray(from * headSize, to * headSize), set * headSize);
   }
 }
 
-/** Fills in the means of the sets with several members: weighted sums in place, then divided by the weights. */
-function mergeSets(
-  { target, pivot, entries, combine }: HeadPlan,
-  source: SourceEntries,
-  headSize: number,
-  members: Int32Array,
-  mass: Float32Array,
-  keys: Float32Array,
-  values: Float32Array,
-): void {
-  const count = combine.values === 'count';
-  const exponent = -1 / (2 * combine.sigma * combine.sigma);
-  const weightSum = new Float64Array(entries);
-  for (let i = 0; i < target.length; i++) {
-    const set = target[i]!;
-    if (set === DROPPED || members[set] === 1) continue;
-    const p = pivot[set]!;
-    const from = i * headSize;
-    // The pivot's own weight is 1, so a set's sum is above 0 even where all others underflow.
-    const gauss = p === i ? 1 : Math.exp(exponent * squaredDistance(source.keys, p * headSize, from, headSize));
-    const weight = gauss * source.mass[i]!;
-    weightSum[set]! += weight;
+/** Fills in the means of the sets with several members. */
+function mergeSets(plan: HeadPlan, sets: SetMembers, source: SourceEntries, headSize: number, kept: HeadEntries): void {
+  const { first, next } = sets;
+  const { keys, values, mass } = source;
+  const weight = new Float64Array(next.length);
+  for (let set = 0; set < first.length; set++) {
+    if (next[first[set]!] === NONE) continue;
+    const perSum = 1 / weigh(plan, set, sets, source, headSize, weight);
+    // A value counted before is the sum over its tokens already, and the set's is one over all of them.
+    const count = plan.combine.values === 'count' ? kept.mass[set]! : 0;
     const to = set * headSize;
-    // A value counted before is the sum over its tokens already.
-    const valueWeight = count ? gauss : weight;
-    for (let d = 0; d < headSize; d++) {
-      keys[to + d]! += weight * source.keys[from + d]!;
-      values[to + d]! += valueWeight * source.values[from + d]!;
+    let i = first[set]!;
+    // Two members at a time: half the reads and writes of the sums.
+    while (i !== NONE && next[i]! !== NONE) {
+      const j = next[i]!;
+      const [x, y] = [weight[i]! * perSum, weight[j]! * perSum];
+      const [vx, vy] = count > 0 ? [x * count, y * count] : [x * mass[i]!, y * mass[j]!];
+      addTwoRows(kept.keys, to, keys, i * headSize, x * mass[i]!, j * headSize, y * mass[j]!, headSize);
+      addTwoRows(kept.values, to, values, i * headSize, vx, j * headSize, vy, headSize);
+      i = next[j]!;
     }
+    if (i === NONE) continue;
+    const x = weight[i]! * perSum;
+    addRow(kept.keys, to, keys, i * headSize, x * mass[i]!, headSize);
+    addRow(kept.values, to, values, i * headSize, x * (count > 0 ? count : mass[i]!), headSize);
   }
-  for (let set = 0; set < entries; set++) {
-    if (members[set] === 1) continue;
-    const keyScale = 1 / weightSum[set]!;
-    const valueScale = count ? keyScale * mass[set]! : keyScale;
-    for (let at = set * headSize; at < (set + 1) * headSize; at++) {
-      keys[at]! *= keyScale;
-      values[at]! *= valueScale;
-    }
+}
+
+/** Fills in the Gaussian of each member of a set; returns the sum of mass x Gaussian. */
+function weigh(
+  { pivot, combine }: HeadPlan,
+  set: number,
+  { first, next }: SetMembers,
+  { keys, mass }: SourceEntries,
+  headSize: number,
+  weight: Float64Array,
+): number {
+  const exponent = -1 / (2 * combine.sigma * combine.sigma);
+  const p = pivot[set]!;
+  let sum = 0;
+  for (let i = first[set]!; i !== NONE; i = next[i]!) {
+    // The pivot's own weight is 1, so the sum is above 0 even where all others underflow.
+    weight[i] = p === i ? 1 : Math.exp(exponent * squaredDistance(keys, p * headSize, i * headSize, headSize));
+    sum += weight[i]! * mass[i]!;
   }
+  return sum;
+}
+
+/** out[to..] += x row a */
+function addRow(out: Float32Array, to: number, rows: Float32Array, a: number, x: number, size: number): void {
+  for (let d = 0; d < size; d++) out[to + d]! += x * rows[a + d]!;
+}
+
+/** out[to..] += x row a + y row b */
+function addTwoRows(
+  out: Float32Array,
+  to: number,
+  rows: Float32Array,
+  a: number,
+  x: number,
+  b: number,
+  y: number,
+  size: number,
+): void {
+  for (let d = 0; d < size; d++) out[to + d]! += x * rows[a + d]! + y * rows[b + d]!;
 }
 
 function squaredDistance(keys: Float32Array, a: number, b: number, headSize: number): number {
