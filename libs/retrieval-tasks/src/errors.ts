@@ -9,7 +9,7 @@ export class TooLittleTextError extends Error {
   }
 }
 
-/** No text of the wanted length could be put together: the facts alone are longer, or a token spans too many words. */
+/** No text of the wanted length can be put together: the facts alone are longer, or one word is more than 2 % of it. */
 export class UnfitLengthError extends Error {
   override readonly name = 'UnfitLengthError';
 

@@ -23,9 +23,19 @@ export class Haystack {
   }
 }
 
+/** Starts of the prose that are tried: where one ends in a long citation, the next ones do not. */
+const STARTS = 8;
+
+export interface WantedText {
+  readonly task: string;
+  /** Tokens. */
+  readonly length: number;
+  readonly countTokens: (text: string) => number;
+}
+
 /**
  * Text of `prose` with `facts` between its sentences, cut after a word so that `countTokens` of it lands in
- * [0.98 length, length].
+ * [0.98 length, length]. Where no cut does, the prose starts some sentences later.
  * @param depths one per fact, ascending, in [0, 1): 0 before the first sentence, near 1 before the last
  * @throws TooLittleTextError, UnfitLengthError
  */
@@ -33,12 +43,28 @@ export function plantInProse(
   prose: readonly string[],
   facts: readonly string[],
   depths: readonly number[],
-  wanted: { readonly task: string; readonly length: number; readonly countTokens: (text: string) => number },
+  wanted: WantedText,
 ): { text: string; tokens: number } {
-  const { task, length, countTokens } = wanted;
-  const wordsPerSentence = prose.map((sentence) => sentence.split(' ').length);
-  const allWords = wordsPerSentence.reduce((sum, words) => sum + words, 0);
-  let [fewest, most] = [0, allWords + 1]; // fewest words fit too loosely, most are too many
+  for (let start = 0; start < STARTS; start++) {
+    const found = fit([...prose.slice(start), ...prose.slice(0, start)], facts, depths, wanted);
+    if (found !== undefined) return found;
+  }
+  throw new UnfitLengthError(
+    wanted.task,
+    wanted.length,
+    `${wanted.countTokens(facts.join(' '))} tokens of facts alone`,
+  );
+}
+
+/** The text, or undefined where one word more is the difference between too little and too much. */
+function fit(
+  prose: readonly string[],
+  facts: readonly string[],
+  depths: readonly number[],
+  { length, countTokens }: WantedText,
+): { text: string; tokens: number } | undefined {
+  const allWords = prose.reduce((sum, sentence) => sum + sentence.split(' ').length, 0);
+  let [fewest, most] = [0, allWords + 1]; // `fewest` words are too few for certain, `most` too many
   let guess = Math.min(allWords, Math.max(1, Math.round(length * 0.6)));
   while (most - fewest > 1) {
     const text = withFacts(firstWords(prose, guess), facts, depths);
@@ -47,13 +73,12 @@ export function plantInProse(
     else if (tokens < length * LEAST_SHARE) fewest = guess;
     else return { text, tokens };
     if (fewest === allWords) throw new TooLittleTextError(length, tokens);
-    // Tokens grow nearly in proportion to words; at a bracket's end halving it is what guarantees an end.
+    // Tokens grow nearly in proportion to words; where that leads out of the bracket, halving it guarantees an end.
     const proportional = Math.round((guess * length * AIM) / tokens);
     const inside = proportional > fewest && proportional < most;
     guess = inside ? proportional : Math.floor((fewest + most) / 2);
   }
-  const tokens = countTokens(withFacts(firstWords(prose, fewest), facts, depths));
-  throw new UnfitLengthError(task, length, `${tokens} tokens with ${fewest} words of prose, too many with one more`);
+  return undefined;
 }
 
 /** The first `count` words, as sentences; the last one may be cut. */
