@@ -1,87 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type AttentionKind,
   createPolicy,
   DROPPED,
-  type HeadPlan,
-  type HeadStatistics,
   InvalidBudgetError,
   InvalidMassModeError,
+  InvalidPolicyNumberError,
+  InvalidScoringError,
   isPolicyName,
   MASS_MODES,
   policyNames,
   UnknownPolicyError,
 } from './index.js';
-
-/** Few distinct levels make ties common; one level makes everything constant. */
-const levels = fc.constantFrom(1, 2, 5, 1000);
-
-function values(length: number, low: number, high: number): fc.Arbitrary<Float32Array> {
-  return levels.chain((n) =>
-    fc
-      .array(fc.integer({ min: 0, max: n - 1 }), { minLength: length, maxLength: length })
-      .map((steps) => Float32Array.from(steps, (s) => low + ((high - low) * s) / n)),
-  );
-}
-
-/** Statistics with everything in them that any policy may ask for. */
-interface FilledHead extends HeadStatistics {
-  readonly attention: Record<AttentionKind, Float32Array>;
-}
-
-const everyKind = (attention: Float32Array) => ({
-  all: attention,
-  window: attention,
-  last: attention,
-  questions: attention,
-});
-
-const heads: fc.Arbitrary<FilledHead> = fc
-  .oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 200 }))
-  .chain((entries) =>
-    fc.record({
-      entries: fc.constant(entries),
-      attention: fc.record({
-        all: values(entries, 0, 50),
-        window: values(entries, 0, 50),
-        last: values(entries, 0, 1),
-        questions: values(entries, 0, 50),
-      }),
-      similarity: values(entries - 1, -1, 1),
-      mass: fc
-        .array(fc.integer({ min: 1, max: 4 }), { minLength: entries, maxLength: entries })
-        .map((m) => Float32Array.from(m)),
-    }),
-  );
-
-const budgets = fc.oneof(
-  fc.constantFrom(1, 0.999, 0.5, 0.45, 0.449, 0.35, 0.1, 1e-9),
-  fc.double({ min: 1e-6, max: 1, noNaN: true }),
-);
-
-const indices = (length: number) => Array.from({ length }, (_, i) => i);
-
-/** The k best of the candidates, by sorting objects: larger value first, then earlier. */
-function best(candidates: number[], value: ArrayLike<number>, k: number): number[] {
-  return [...candidates].sort((a, b) => value[b]! - value[a]! || a - b).slice(0, k);
-}
-
-function membersOf(plan: HeadPlan): number[][] {
-  return indices(plan.entries).map((set) => indices(plan.target.length).filter((i) => plan.target[i] === set));
-}
-
-/** Every source joins one kept entry or is dropped; kept entries are in source order and hold their pivots. */
-function expectWellFormed(plan: HeadPlan, sources: number) {
-  expect(plan.target).toHaveLength(sources);
-  expect(plan.pivot).toHaveLength(plan.entries);
-  expect(plan.target.every((target) => target >= DROPPED && target < plan.entries)).toBe(true);
-  const members = membersOf(plan);
-  expect(members.every((set, t) => set.includes(plan.pivot[t]!))).toBe(true);
-  expect(members.every((set, t) => t === 0 || set[0]! > members[t - 1]![0]!)).toBe(true);
-}
-
-const keptByBudget = (budget: number, tokens: number) => Math.max(1, Math.floor(budget * tokens));
+import {
+  best,
+  budgets,
+  everyKind,
+  expectWellFormed,
+  type FilledHead,
+  heads,
+  indices,
+  keptByBudget,
+  membersOf,
+} from './testing/heads.js';
 
 describe('every policy', () => {
   it.each(policyNames)('%s keeps exactly the entries it was allocated, in a well-formed plan', (name) => {
@@ -244,6 +185,26 @@ describe('kvmerger', () => {
     }
   });
 
+  it('with a threshold joins every unprotected pair above it, and more only to keep no more than it may', () => {
+    fc.assert(
+      fc.property(heads, budgets, fc.constantFrom(-1, -0.2, 0, 0.6, 1), (head, budget, threshold) => {
+        const n = keptByBudget(budget, head.entries);
+        const policy = createPolicy('kvmerger', { threshold });
+        expect(policy.exact).toBe(false);
+        const untouchable = slowProtected(head, n);
+        const pairs = indices(head.entries - 1).filter((i) => !untouchable.has(i) && !untouchable.has(i + 1));
+        const alike = pairs.filter((i) => head.similarity[i]! > threshold);
+        const joined = best(pairs, head.similarity, Math.max(alike.length, head.entries - n)).sort((a, b) => a - b);
+        const plan = policy.plan(head, n);
+        expect(plan.entries).toBe(head.entries - joined.length);
+        expect(plan.entries).toBeLessThanOrEqual(n);
+        expectWellFormed(plan, head.entries);
+        expect(indices(head.entries - 1).filter((i) => plan.target[i] === plan.target[i + 1])).toEqual(joined);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('combines as its mass option says', () => {
     const head = {
       entries: 3,
@@ -265,7 +226,9 @@ describe('bad input', () => {
       expect(isPolicyName(name)).toBe(false);
       expect(() => createPolicy(name)).toThrow(UnknownPolicyError);
     }
-    expect(() => createPolicy('zip')).toThrow(`Expected a compression policy of ${policyNames.join(', ')}, found 'zip'.`);
+    expect(() => createPolicy('zip')).toThrow(
+      `Expected a compression policy of ${policyNames.join(', ')}, found 'zip'.`,
+    );
     expect(isPolicyName(3)).toBe(false);
     expect(policyNames.every(isPolicyName)).toBe(true);
   });
@@ -281,8 +244,15 @@ describe('bad input', () => {
     },
   );
 
-  it('refuses an unknown mass mode', () => {
+  it('refuses settings that do not exist or are out of range', () => {
     expect(() => createPolicy('kvmerger', { mass: 'mean' as 'log' })).toThrow(InvalidMassModeError);
+    expect(() => createPolicy('snapkv', { scoring: 'all' as 'window' })).toThrow(InvalidScoringError);
+    expect(() => createPolicy('kvmerger', { threshold: 1.5 })).toThrow(
+      'Expected a threshold from -1 to 1, found 1.5. Give a number in that range or leave it out.',
+    );
+    for (const power of [-1, Number.NaN]) {
+      expect(() => createPolicy('duo-attention', { power })).toThrow(InvalidPolicyNumberError);
+    }
   });
 
   it('refuses statistics that are too short and a number of entries that is none', () => {

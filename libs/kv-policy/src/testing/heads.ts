@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { type AttentionKind, DROPPED, type HeadPlan, type HeadStatistics } from '../plan.js';
+
+/** Few distinct levels make ties common; one level makes everything constant. */
+const levels = fc.constantFrom(1, 2, 5, 1000);
+
+function values(length: number, low: number, high: number): fc.Arbitrary<Float32Array> {
+  return levels.chain((n) =>
+    fc
+      .array(fc.integer({ min: 0, max: n - 1 }), { minLength: length, maxLength: length })
+      .map((steps) => Float32Array.from(steps, (s) => low + ((high - low) * s) / n)),
+  );
+}
+
+/** Statistics with everything in them that any policy may ask for. */
+export interface FilledHead extends HeadStatistics {
+  readonly attention: Record<AttentionKind, Float32Array>;
+}
+
+export const everyKind = (attention: Float32Array) => ({
+  all: attention,
+  window: attention,
+  last: attention,
+  questions: attention,
+});
+
+export const heads: fc.Arbitrary<FilledHead> = fc
+  .oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 200 }))
+  .chain((entries) =>
+    fc.record({
+      entries: fc.constant(entries),
+      attention: fc.record({
+        all: values(entries, 0, 50),
+        window: values(entries, 0, 50),
+        last: values(entries, 0, 1),
+        questions: values(entries, 0, 50),
+      }),
+      similarity: values(entries - 1, -1, 1),
+      mass: fc
+        .array(fc.integer({ min: 1, max: 4 }), { minLength: entries, maxLength: entries })
+        .map((m) => Float32Array.from(m)),
+    }),
+  );
+
+export const budgets = fc.oneof(
+  fc.constantFrom(1, 0.999, 0.5, 0.45, 0.449, 0.35, 0.1, 1e-9),
+  fc.double({ min: 1e-6, max: 1, noNaN: true }),
+);
+
+export const indices = (length: number) => Array.from({ length }, (_, i) => i);
+
+/** The k best of the candidates, by sorting objects: larger value first, then earlier. */
+export function best(candidates: number[], value: ArrayLike<number>, k: number): number[] {
+  return [...candidates].sort((a, b) => value[b]! - value[a]! || a - b).slice(0, k);
+}
+
+export function membersOf(plan: HeadPlan): number[][] {
+  return indices(plan.entries).map((set) => indices(plan.target.length).filter((i) => plan.target[i] === set));
+}
+
+/** Every source joins one kept entry or is dropped; kept entries are in source order and hold their pivots. */
+export function expectWellFormed(plan: HeadPlan, sources: number) {
+  expect(plan.target).toHaveLength(sources);
+  expect(plan.pivot).toHaveLength(plan.entries);
+  expect(plan.target.every((target) => target >= DROPPED && target < plan.entries)).toBe(true);
+  const members = membersOf(plan);
+  expect(members.every((set, t) => set.includes(plan.pivot[t]!))).toBe(true);
+  expect(members.every((set, t) => t === 0 || set[0]! > members[t - 1]![0]!)).toBe(true);
+}
+
+export const keptByBudget = (budget: number, tokens: number) => Math.max(1, Math.floor(budget * tokens));
