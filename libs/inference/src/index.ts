@@ -1,4 +1,4 @@
-export { CALIBRATION_VERSION, type CalibrationFile, calibrationPath } from './calibration-file.js';
+export { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, readCalibration } from './calibration-file.js';
 export { Engine, type EngineOptions } from './engine.js';
 export { ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } from './engine-errors.js';
 export type {

@@ -11,13 +11,6 @@ import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { Sessions } from './sessions.js';
 
-/** What is gathered while a prefix is read. */
-export interface ProbeStatistics {
-  readonly attention: readonly AttentionKind[];
-  /** Token ids of the questions whose attention is wanted; run over the full cache after reading. */
-  readonly questions?: readonly (readonly number[])[];
-}
-
 /**
  * The engine taken apart, for calibration and quality benches: one reading of a prefix serves many policies, and logits
  * come out. In the calling thread; nothing here is for serving.
@@ -35,12 +28,14 @@ export class Probe {
     return new Probe(gguf, files.description.shape, new Sessions(files, threads));
   }
 
-  /** Reads a prefix. The cache stays whole however often it is compressed. */
-  async read(tokens: readonly number[], { attention, questions = [] }: ProbeStatistics): Promise<FullCache> {
-    const session = await this.sessions.get('prefill');
-    const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint });
-    if (attention.includes('questions')) await scoreQuestions(session, cache, questions, checkpoint);
-    return cache;
+  /** Reads a prefix and gathers what kinds of attention are asked for. The cache stays whole however often it is compressed. */
+  async read(tokens: readonly number[], attention: readonly AttentionKind[]): Promise<FullCache> {
+    return readPrefix(await this.sessions.get('prefill'), { shape: this.shape, tokens, attention, checkpoint });
+  }
+
+  /** Adds the questions' attention to a cache that was read with kind `questions`. */
+  async scoreQuestions(cache: FullCache, questions: readonly (readonly number[])[]): Promise<void> {
+    await scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint);
   }
 
   compress(cache: FullCache, policy: Policy, budget: number, sensitivity?: Float32Array): HeldPrefix {

@@ -33,7 +33,7 @@ export async function measureSensitivity(
   const heads = layers * kvHeads;
   const total = new Float64Array(heads);
   for (const [index, { prefix, suffix, answer }] of samples.entries()) {
-    const cache = await probe.read(prefix, { attention: [] });
+    const cache = await probe.read(prefix, []);
     const full = probe.compress(cache, createPolicy('full'), 1);
     const forced = answer.length > 0 ? answer : (await probe.greedy(full, suffix, ANSWER_TOKENS)).tokens;
     if (forced.length === 0) continue;
