@@ -103,18 +103,22 @@ function addToFollowing(
   headSize: number,
   kept: HeadEntries,
 ): void {
+  // What each kept entry is the first to receive; the sum over a sliding window of these is what it receives in all.
+  const arriving = new Float64Array(entries * headSize);
   let next = 0;
-  for (let i = 0; i < target.length; i++) {
-    if (target[i] !== DROPPED) {
-      next = Math.max(next, target[i]! + 1);
-      continue;
+  for (let i = 0; i < target.length && next < entries; i++) {
+    if (target[i] !== DROPPED) next = Math.max(next, target[i]! + 1);
+    else if (weight[i] !== 0) {
+      for (let d = 0; d < headSize; d++)
+        arriving[next * headSize + d]! += weight[i]! * source.values[i * headSize + d]!;
     }
-    const share = weight[i]!;
-    if (share === 0) continue;
-    const to = Math.min(next + reach, entries) * headSize;
-    for (let at = next * headSize, d = 0; at < to; at++) {
-      kept.values[at]! += share * source.values[i * headSize + d]!;
-      if (++d === headSize) d = 0;
+  }
+  const window = new Float64Array(headSize);
+  for (let set = 0; set < entries; set++) {
+    for (let d = 0; d < headSize; d++) {
+      const at = set * headSize + d;
+      window[d]! += arriving[at]! - (set >= reach ? arriving[at - reach * headSize]! : 0);
+      kept.values[at]! += window[d]!;
     }
   }
 }
