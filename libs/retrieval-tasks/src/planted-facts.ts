@@ -23,9 +23,9 @@ const ASKED = 4;
 const CHAIN = 5;
 /** What a number may be of. */
 const KINDS = ['locker code', 'archive number', 'ticket number', 'vault code', 'permit number', 'radio code'] as const;
-/** Room for one number of six digits and a few words; for four, or five names. */
+/** Room for a number of six digits and a few words; for four with their keys, or five variables, one a line. */
 const TOKENS_FOR_ONE = 24;
-const TOKENS_FOR_SEVERAL = 64;
+const TOKENS_FOR_SEVERAL = 96;
 
 /** What is planted in a text, in the order of the text, and what is asked about it. */
 export interface PlantedFacts {
@@ -72,8 +72,8 @@ function severalValues(names: FactNames, random: SeededRandom): PlantedFacts {
   const numbers = Array.from({ length: ASKED }, () => names.number());
   return {
     facts: numbers.map((number) => fact(kind, key, number)),
-    question: `Which ${ASKED} ${kind}s for ${key} does the text above give? List all of them.`,
-    answerPrefix: ` The text says that the ${ASKED} ${kind}s for ${key} are`,
+    question: `What are all ${ASKED} ${kind}s for ${key} that the text above gives?`,
+    answerPrefix: ` The text gives these ${kind}s for ${key}:`,
     outputs: numbers,
     tokensToGenerate: TOKENS_FOR_SEVERAL,
   };
@@ -86,8 +86,8 @@ function severalQueries(names: FactNames, random: SeededRandom): PlantedFacts {
   const list = enumeration(asked.map(({ key }) => key));
   return {
     facts: pairs.map(({ key, number }) => fact(kind, key, number)),
-    question: `Which ${kind}s for ${list} does the text above give? List all of them.`,
-    answerPrefix: ` The text says that the ${kind}s for ${list} are`,
+    question: `What are the ${kind}s for ${list} that the text above gives?`,
+    answerPrefix: ` The text gives these ${kind}s for ${list}:`,
     outputs: asked.map(({ number }) => number),
     tokensToGenerate: TOKENS_FOR_SEVERAL,
   };
@@ -100,8 +100,8 @@ function variableTracking(names: FactNames): PlantedFacts {
     facts: variables.map((variable, i) =>
       i === 0 ? `Now set ${variable} = ${number}.` : `Now set ${variable} = ${variables[i - 1]}.`,
     ),
-    question: `The text above sets variables. Which variables hold the value ${number}, directly or through another variable?`,
-    answerPrefix: ` The ${CHAIN} variables that hold the value ${number} are`,
+    question: `Which variables does the text above set to ${number}, directly or through another variable?`,
+    answerPrefix: ` The text sets these ${CHAIN} variables to ${number}:`,
     outputs: variables,
     tokensToGenerate: TOKENS_FOR_SEVERAL,
   };
