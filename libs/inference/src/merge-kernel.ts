@@ -98,10 +98,12 @@ function mergeSets(plan: HeadPlan, sets: SetMembers, source: SourceEntries, head
     // Two members at a time: half the reads and writes of the sums.
     while (i !== NONE && next[i]! !== NONE) {
       const j = next[i]!;
-      const [x, y] = [weight[i]! * perSum, weight[j]! * perSum];
-      const [vx, vy] = count > 0 ? [x * count, y * count] : [x * mass[i]!, y * mass[j]!];
+      const x = weight[i]! * perSum;
+      const y = weight[j]! * perSum;
       addTwoRows(kept.keys, to, keys, i * headSize, x * mass[i]!, j * headSize, y * mass[j]!, headSize);
-      addTwoRows(kept.values, to, values, i * headSize, vx, j * headSize, vy, headSize);
+      const valueX = x * (count > 0 ? count : mass[i]!);
+      const valueY = y * (count > 0 ? count : mass[j]!);
+      addTwoRows(kept.values, to, values, i * headSize, valueX, j * headSize, valueY, headSize);
       i = next[j]!;
     }
     if (i === NONE) continue;

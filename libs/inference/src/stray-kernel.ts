@@ -21,22 +21,13 @@ function mergeIntoNearest(
 ): void {
   const { target, entries } = plan;
   const dropped = Int32Array.from(target.keys()).filter((i) => target[i] === DROPPED);
-  const pivots = unitKeys(source.keys, plan.pivot, headSize);
-  const lost = unitKeys(source.keys, dropped, headSize);
-  const nearest = new Int32Array(dropped.length);
-  const similarity = new Float64Array(dropped.length);
-  for (let i = 0; i < dropped.length; i++) {
-    let best = Number.NEGATIVE_INFINITY;
-    for (let set = 0; set < entries; set++) {
-      const cosine = dot(lost, i * headSize, pivots, set * headSize, headSize);
-      if (cosine > best) {
-        best = cosine;
-        nearest[i] = set;
-      }
-    }
-    similarity[i] = best;
-  }
-  const least = threshold === 'mean' ? similarity.reduce((sum, s) => sum + s, 0) / dropped.length : threshold;
+  const { nearest, similarity } = findNearest(
+    unitKeys(source.keys, dropped, headSize),
+    unitKeys(source.keys, plan.pivot, headSize),
+    entries,
+    headSize,
+  );
+  const least = threshold === 'mean' ? meanOf(similarity.subarray(0, dropped.length)) : threshold;
 
   const weightSum = new Float64Array(entries);
   for (let i = 0; i < dropped.length; i++) {
@@ -69,30 +60,62 @@ function mergeIntoNearest(
   }
 }
 
-/** `[rows.length, headSize]`: the keys of these entries at length 1; a key of zeros stays zeros. */
+/** Rows compared in one go, so that each value of the other side is read once for all of them. */
+const ROWS = 4;
+
+/** `[rows.length, headSize]`, rows of zeros added up to a multiple of `ROWS`: keys at length 1, a key of zeros as it is. */
 function unitKeys(keys: Float32Array, rows: Int32Array, headSize: number): Float32Array {
-  const unit = new Float32Array(rows.length * headSize);
+  const unit = new Float32Array(Math.ceil(rows.length / ROWS) * ROWS * headSize);
   for (let row = 0; row < rows.length; row++) {
     const from = rows[row]! * headSize;
-    const length = Math.sqrt(dot(keys, from, keys, from, headSize));
-    if (length === 0) continue;
-    for (let d = 0; d < headSize; d++) unit[row * headSize + d] = keys[from + d]! / length;
+    let squaredLength = 0;
+    for (let d = 0; d < headSize; d++) squaredLength += keys[from + d]! * keys[from + d]!;
+    const scale = squaredLength > 0 ? 1 / Math.sqrt(squaredLength) : 0;
+    for (let d = 0; d < headSize; d++) unit[row * headSize + d] = keys[from + d]! * scale;
   }
   return unit;
 }
 
-/** Four sums side by side, which the processor need not wait for in turn. */
-function dot(a: Float32Array, aFrom: number, b: Float32Array, bFrom: number, size: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let d = 0;
-  for (; d + 3 < size; d += 4) {
-    s0 += a[aFrom + d]! * b[bFrom + d]!;
-    s1 += a[aFrom + d + 1]! * b[bFrom + d + 1]!;
-    s2 += a[aFrom + d + 2]! * b[bFrom + d + 2]!;
-    s3 += a[aFrom + d + 3]! * b[bFrom + d + 3]!;
+interface Nearest {
+  /** Row of the pivot, the first of equally near ones. */
+  readonly nearest: Int32Array;
+  readonly similarity: Float64Array;
+}
+
+/** For each row of `lost` the row of `pivots` with the largest dot product, among the first `entries`. */
+function findNearest(lost: Float32Array, pivots: Float32Array, entries: number, headSize: number): Nearest {
+  const rows = lost.length / headSize;
+  const nearest = new Int32Array(rows);
+  const similarity = new Float64Array(rows).fill(Number.NEGATIVE_INFINITY);
+  for (let row = 0; row < rows; row += ROWS) {
+    const a = row * headSize;
+    const b = a + headSize;
+    const c = b + headSize;
+    const d = c + headSize;
+    for (let set = 0; set < entries; set++) {
+      const from = set * headSize;
+      let dotA = 0;
+      let dotB = 0;
+      let dotC = 0;
+      let dotD = 0;
+      for (let at = 0; at < headSize; at++) {
+        const value = pivots[from + at]!;
+        dotA += value * lost[a + at]!;
+        dotB += value * lost[b + at]!;
+        dotC += value * lost[c + at]!;
+        dotD += value * lost[d + at]!;
+      }
+      if (dotA > similarity[row]!) [similarity[row], nearest[row]] = [dotA, set];
+      if (dotB > similarity[row + 1]!) [similarity[row + 1], nearest[row + 1]] = [dotB, set];
+      if (dotC > similarity[row + 2]!) [similarity[row + 2], nearest[row + 2]] = [dotC, set];
+      if (dotD > similarity[row + 3]!) [similarity[row + 3], nearest[row + 3]] = [dotD, set];
+    }
   }
-  for (; d < size; d++) s0 += a[aFrom + d]! * b[bFrom + d]!;
-  return s0 + s1 + s2 + s3;
+  return { nearest, similarity };
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Adds weight x value of each dropped entry to the next `reach` kept entries (CaM). */
