@@ -25,7 +25,7 @@ describe('loadConfig', () => {
       modelId: 'smollm2-135m-instruct',
       precision: 'q8',
       threads: availableParallelism(),
-      compression: { policy: 'kvmerger', budget: 0.35 },
+      compression: { policy: 'calibrated-merge', budget: 0.35 },
       maxFileBytes: 536_870_912,
       maxBatchFileBytes: 209_715_200,
       maxLineBytes: 4_194_304,

@@ -73,7 +73,7 @@ export class Environment {
     { name: 'compression', validator: { validate: (value) => parseCompression(String(value)) !== undefined } },
     { message: 'policy:budget with 0 < budget <= 1 (kvmerger:0.35), or full' },
   )
-  LONGHAUL_COMPRESSION = 'kvmerger:0.35';
+  LONGHAUL_COMPRESSION = 'calibrated-merge:0.35';
 
   @Integer(1, 1024 * 1024 * MIB)
   LONGHAUL_MAX_FILE_BYTES = 512 * MIB;

@@ -32,7 +32,7 @@ export function sampleNucleus(logits: Float32Array, temperature: number, topP: n
     weights[i] = weight;
     total += weight;
   }
-  const order = topP < 1 ? nucleus(weights, total * topP) : undefined;
+  const order = topP < 1 ? nucleus(weights, total * topP, total) : undefined;
   const count = order?.length ?? weights.length;
   const at = (i: number) => (order === undefined ? i : order[i]!);
   let mass = 0;
@@ -45,9 +45,15 @@ export function sampleNucleus(logits: Float32Array, temperature: number, topP: n
   return at(count - 1);
 }
 
-/** The fewest most likely tokens whose weights reach `wanted`, most likely first. */
-function nucleus(weights: Float64Array, wanted: number): Uint32Array {
-  const order = Uint32Array.from(weights.keys()).sort((a, b) => weights[b]! - weights[a]! || a - b);
+/**
+ * The fewest most likely tokens whose weights reach `wanted`, most likely first.
+ * Only tokens above (total - wanted) / vocabulary are sorted: all others together weigh less than what may be left out.
+ */
+function nucleus(weights: Float64Array, wanted: number, total: number): Uint32Array {
+  const least = (total - wanted) / weights.length;
+  const likely: number[] = [];
+  for (let i = 0; i < weights.length; i++) if (weights[i]! >= least) likely.push(i);
+  const order = Uint32Array.from(likely).sort((a, b) => weights[b]! - weights[a]! || a - b);
   let mass = 0;
   let count = 0;
   while (count < order.length && mass < wanted) mass += weights[order[count++]!]!;
