@@ -106,6 +106,7 @@ describe('requests that cannot be read', () => {
   it.each([
     ['malformed JSON', '{"model": ', 'application/json', 400, 'could not parse the JSON body'],
     ['a body that is no object', '[]', 'application/json', 400, 'must be a JSON object'],
+    ['bottomless JSON', `{"metadata":${'['.repeat(9000)}${']'.repeat(9000)}}`, 'application/json', 400, 'levels deep'],
     ['another content type', '{}', 'text/plain', 400, 'content-type: application/json'],
     ['an unknown charset', '{}', 'application/json; charset=klingon', 415, 'unsupported charset'],
     ['a body over the limit', JSON.stringify('x'.repeat(MAX_LINE_BYTES)), 'application/json', 413, '20000 bytes'],

@@ -242,6 +242,24 @@ describe('BatchPlanner', () => {
     expect(await results.counts(batch.id)).toEqual({ total: 7, completed: 0, failed: 6 });
   });
 
+  it('refuses a line nested to overflow the stack, the rest goes on', async () => {
+    const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+    const batch = await newBatch(
+      [
+        JSON.stringify(line('fine', 'Hello')),
+        JSON.stringify(line('deep', 'MESSAGE')).replace('"MESSAGE"', deep),
+        deep,
+      ].join('\n'),
+    );
+    await planner.plan(batch.id);
+    expect(customIds(await plansOf(batch.id))).toEqual([['fine']]);
+    expect(await results.get(batch.id, 1)).toMatchObject({
+      custom_id: 'deep',
+      response: { status_code: 400, body: { error: { code: 'json_too_deep' } } },
+    });
+    expect(await results.get(batch.id, 2)).toMatchObject({ error: { code: 'invalid_json_line', line: 3 } });
+  });
+
   it('gives the same plans and jobs when it is run again, wherever the first run ended', async () => {
     const lines = [
       line('a', `${federalist}\n\nWho?`),

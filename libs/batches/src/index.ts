@@ -24,6 +24,7 @@ export { type FilePurpose, type FileRecord, FileStore, fileBlobKey, newFileId } 
 export { RedisFileStore } from './file-store.redis.js';
 export type { GroupPlan, ItemOptions, PlannedItem } from './group-plan.js';
 export { answeredItem, refusedItem } from './item-outcome.js';
+export { isTooDeep } from './json-depth.js';
 export { ApiError, type OpenAiErrorBody, type OpenAiErrorType } from './openai-error.js';
 export { parseChatCompletion, parseCompressionRequest } from './parse-request.js';
 export type { EncodedRequest, PromptEncoder } from './prompt.js';

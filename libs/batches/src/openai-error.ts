@@ -1,3 +1,5 @@
+import { MAX_JSON_DEPTH } from './json-depth.js';
+
 /** Error kinds the official OpenAI clients know. */
 export type OpenAiErrorType = 'invalid_request_error' | 'server_error';
 
@@ -30,6 +32,12 @@ export class ApiError extends Error {
   /** 400: the request itself is wrong. */
   static invalid(message: string, param: string | null = null, code: string | null = null): ApiError {
     return new ApiError(400, 'invalid_request_error', message, param, code);
+  }
+
+  /** 400: JSON that nobody means. */
+  static tooDeep(): ApiError {
+    const message = `The JSON is nested more than ${MAX_JSON_DEPTH} levels deep. Send a plain request.`;
+    return ApiError.invalid(message, null, 'json_too_deep');
   }
 
   /** 404: what the request names does not exist. */

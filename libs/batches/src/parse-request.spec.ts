@@ -182,6 +182,13 @@ describe('parseChatCompletion', () => {
     expect(refused({ messages: undefined }).code).toBe('missing_required_parameter');
   });
 
+  it('refuses what is nested to overflow the stack', () => {
+    const deep: unknown = JSON.parse('['.repeat(20_000) + ']'.repeat(20_000));
+    for (const change of [{ messages: deep }, { user: deep }, { frobnicate: deep }]) {
+      expect(refused(change)).toMatchObject({ status: 400, code: 'json_too_deep' });
+    }
+  });
+
   it('survives a body made to reach prototypes', () => {
     const body: unknown = JSON.parse('{"model":"m","messages":[{"role":"user","content":"x"}],"__proto__":{"n":2}}');
     expect(offence(() => parseChatCompletion(body)).param).toBe('__proto__');

@@ -3,6 +3,7 @@ import { type ClassConstructor, plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
 import { ChatCompletionDto, type ChatCompletionRequest, CompressionDto } from './chat-completion.dto.js';
 import type { CompressionRequest } from './compression.js';
+import { isTooDeep } from './json-depth.js';
 import { ApiError } from './openai-error.js';
 
 /** Fields that OpenAI clients send and that change no answer here. */
@@ -42,6 +43,7 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
  */
 export function parseChatCompletion(body: unknown): ChatCompletionRequest {
   if (!isRecord(body)) throw ApiError.invalid('The body must be a JSON object: a chat completion request.', null);
+  if (isTooDeep(body)) throw ApiError.tooDeep();
   const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(body)) {
     // class-transformer drops these silently, and assigning `__proto__` would do worse.

@@ -1,4 +1,4 @@
-import { ApiError } from '@app/batches';
+import { ApiError, isTooDeep } from '@app/batches';
 import { type CanActivate, type ExecutionContext, Injectable, ValidationPipe } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import type { Request } from 'express';
@@ -26,7 +26,7 @@ function describe(error: ValidationError | undefined, parent: string): ApiError 
     : ApiError.invalid(`Invalid '${param}': ${constraint[1]}.`, param, 'invalid_value');
 }
 
-/** Refuses a request whose body is not a JSON object, before its fields are looked at (guards run before pipes). */
+/** Refuses a request whose body is no JSON object or nested without end, before its fields are looked at (guards run before pipes). */
 @Injectable()
 export class JsonBodyGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -38,6 +38,7 @@ export class JsonBodyGuard implements CanActivate {
     if (typeof body !== 'object' || body === null || Array.isArray(body)) {
       throw ApiError.invalid('The body must be a JSON object.');
     }
+    if (isTooDeep(body)) throw ApiError.tooDeep();
     return true;
   }
 }
