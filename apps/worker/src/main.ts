@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import { BatchJobs } from '@app/batches';
 import { ConfigError, loadConfig } from '@app/config';
-import type { EnginePort } from '@app/inference';
 import { isPolicyName, policyNames } from '@app/kv-policy';
 import { assertRedisReady } from '@app/results';
 import { createLogger } from '@app/telemetry';
@@ -9,10 +8,11 @@ import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { Drain } from './drain.js';
-import { ENGINE } from './engine.js';
+import { openEngine } from './engine.js';
+import { openPromptEncoder } from './prompt-encoder.js';
 import { QueueConsumers } from './queue-consumers.js';
 import { ReconcilerTimer } from './reconciler.timer.js';
-import { WorkerModule } from './worker.module.js';
+import { workerWith } from './worker.module.js';
 
 /** What handing back may take once the time for draining is over. */
 const HAND_BACK_SECONDS = 3;
@@ -27,9 +27,11 @@ async function main(): Promise<number> {
     const expected = `a policy of ${policyNames.join(', ')}`;
     throw new ConfigError([{ variable: 'LONGHAUL_COMPRESSION', expected, found: policy }]);
   }
+  const encoder = await openPromptEncoder(config);
   await assertRedisReady(config.redisUrl);
+  const engine = await openEngine(config);
 
-  const app = await NestFactory.createApplicationContext(WorkerModule, { abortOnError: false });
+  const app = await NestFactory.createApplicationContext(workerWith(config, encoder, engine), { abortOnError: false });
   const drain = app.get(Drain);
   const consumers = app.get(QueueConsumers);
   const reconciler = app.get(ReconcilerTimer);
@@ -55,10 +57,7 @@ async function main(): Promise<number> {
   setTimeout(() => process.exit(code), (config.drainSeconds + HAND_BACK_SECONDS) * 1000).unref();
   await Promise.all([consumers.stop(), reconciler.stop()]);
   await app.get(BatchJobs).close();
-  await app
-    .get<EnginePort>(ENGINE)
-    .close()
-    .catch(() => undefined);
+  await engine.close().catch(() => undefined);
   app.get(Redis).disconnect();
   await app.close();
   return code;

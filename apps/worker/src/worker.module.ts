@@ -10,19 +10,20 @@ import {
   RedisBatchStore,
   RedisFileStore,
 } from '@app/batches';
-import { Config, loadConfig } from '@app/config';
+import { Config } from '@app/config';
+import type { EnginePort } from '@app/inference';
 import { connectRedis, RedisResultStore, ResultStore } from '@app/results';
 import { BlobStore, FileSystemBlobStore } from '@app/storage';
-import { type FactoryProvider, Module } from '@nestjs/common';
+import { type DynamicModule, type FactoryProvider, Module } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { ChatAnswerer } from './chat-answerer.js';
 import { Drain } from './drain.js';
-import { ENGINE, openEngine } from './engine.js';
+import { ENGINE } from './engine.js';
 import { FinalizingProcessor } from './finalizing.processor.js';
 import { GroupProcessor } from './group.processor.js';
 import { GroupAnswerer } from './group-answerer.js';
 import { PlanningProcessor } from './planning.processor.js';
-import { openPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
+import { PROMPT_ENCODER } from './prompt-encoder.js';
 import { QueueConsumers } from './queue-consumers.js';
 import { ReconcilerTimer } from './reconciler.timer.js';
 
@@ -38,10 +39,9 @@ const provide = (
   useFactory,
 });
 
-/** Everything of a worker process; the libraries know no Nest, so they are put together here. */
+/** The libraries know no Nest, so they are put together here. */
 @Module({
   providers: [
-    provide(Config, [], () => loadConfig()),
     provide(Redis, [Config], ({ redisUrl }: Config) => connectRedis(redisUrl)),
     provide(BlobStore, [Config], ({ dataDir }: Config) => new FileSystemBlobStore(join(dataDir, 'blobs'))),
     provide(ResultStore, [Redis], (redis: Redis) => new RedisResultStore(redis)),
@@ -52,8 +52,6 @@ const provide = (
       (redis: Redis, { retentionDays }: Config) => new RedisBatchStore(redis, retentionDays * SECONDS_A_DAY),
     ),
     provide(BatchJobs, [Redis], (redis: Redis) => new BatchJobs(redis)),
-    provide(PROMPT_ENCODER, [Config], openPromptEncoder),
-    provide(ENGINE, [Config], openEngine),
     provide(
       BatchPlanner,
       [BatchStore, FileStore, ResultStore, BlobStore, BatchJobs, PROMPT_ENCODER, Config],
@@ -95,4 +93,14 @@ const provide = (
     ReconcilerTimer,
   ],
 })
-export class WorkerModule {}
+class WorkerModule {}
+
+/** Everything of a worker process, around the model that it opened before: Nest logs what a provider throws with its stack. */
+export const workerWith = (config: Config, encoder: PromptEncoder, engine: EnginePort): DynamicModule => ({
+  module: WorkerModule,
+  providers: [
+    { provide: Config, useValue: config },
+    { provide: PROMPT_ENCODER, useValue: encoder },
+    { provide: ENGINE, useValue: engine },
+  ],
+});
