@@ -312,6 +312,39 @@ describe('BatchPlanner', () => {
     expect(await failed(await newBatch('{}', { input_file_id: 'file-none' }))).toBe('file_not_found');
     expect(await batches.unfinished()).toEqual([]);
   });
+
+  it('fails a batch that it cannot plan in its number of tries, outages not counted, and leaves no plans', async () => {
+    const errors = [new Error('Command timed out'), Object.assign(new Error('EIO'), { errno: -5 })];
+    let encoded = 0; // the last of the three items fails in every run
+    const failing: PromptEncoder = {
+      contextLength: model.hyperparameters.contextLength,
+      encode: async (messages) => {
+        if (++encoded % 3 !== 0) return Int32Array.from(encodeWhole(messages));
+        throw errors.shift() ?? new RangeError('Maximum call stack size exceeded');
+      },
+    };
+    const options = { model: MODEL, compression: { policy: 'full', budget: 1 }, maxLineBytes: 1000, maxLines: 9 };
+    const doomed = new BatchPlanner(batches, files, results, blobs, jobs, failing, {
+      ...options,
+      maxAttempts: 3,
+      windowTokens: 1,
+    });
+    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), line('c', 'Why?'), { bad: 1 }]);
+    for (const message of ['Command timed out', 'EIO', 'Maximum call', 'Maximum call']) {
+      await expect(doomed.plan(batch.id)).rejects.toThrow(message);
+      expect((await batches.get(batch.id))?.status).toBe('validating');
+    }
+    expect(await plansOf(batch.id)).toHaveLength(1);
+    await doomed.plan(batch.id);
+    expect(await batches.get(batch.id)).toMatchObject({
+      status: 'failed',
+      failed_at: expect.any(Number),
+      errors: [{ code: 'planning_failed', message: expect.stringContaining('3 tries'), param: null, line: null }],
+    });
+    expect(await plansOf(batch.id)).toEqual([]);
+    expect(await batches.unfinished()).toEqual([]);
+    for (const key of await redis.keys(`longhaul:results:*`)) expect(await redis.ttl(key)).toBeGreaterThan(0);
+  });
 });
 
 describe('BatchReconciler and BatchFinalizer', () => {

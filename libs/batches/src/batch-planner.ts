@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import type { ItemResult, ResultStore } from '@app/results';
-import type { BlobStore } from '@app/storage';
+import { type ItemResult, isRedisUnavailable, type ResultStore } from '@app/results';
+import { BlobStorageError, type BlobStore } from '@app/storage';
+import { Logger } from '@nestjs/common';
 import { BATCH_ENDPOINT } from './batch-item.js';
 import { type BatchJobs, groupPlanKey } from './batch-jobs.js';
-import type { BatchRecord, BatchStore } from './batch-record.js';
+import type { BatchError, BatchRecord, BatchStore } from './batch-record.js';
 import {
   type BatchSurvey,
   InvalidBatchError,
@@ -24,6 +25,10 @@ import { type EncodedRequest, encodeRequest, type PromptEncoder } from './prompt
 const WINDOW_TOKENS = 4 * 1024 * 1024;
 /** Bounds the sorting of many short prompts in the same way. */
 const WINDOW_ITEMS = 8192;
+/** As LONGHAUL_MAX_GROUP_ATTEMPTS where nothing is set. */
+const MAX_ATTEMPTS = 10;
+/** How long counts and lines of a batch whose planning was given up stay. */
+const FAILED_RESULTS_SECONDS = 24 * 3600;
 
 export interface PlannerOptions {
   readonly model: string;
@@ -32,6 +37,8 @@ export interface PlannerOptions {
   readonly maxLines: number;
   /** Token ids that are compared in memory at a time. */
   readonly windowTokens?: number;
+  /** Runs that may fail for a reason in the batch or in us before the batch fails; a Redis or disk away costs none. */
+  readonly maxAttempts?: number;
 }
 
 interface EncodedItem extends EncodedRequest {
@@ -68,19 +75,34 @@ export class BatchPlanner {
       try {
         manifest = await this.write(batch, signal);
       } catch (error) {
-        if (!(error instanceof InvalidBatchError)) throw error;
-        await this.batches.transition(batchId, ['validating'], {
-          status: 'failed',
-          failed_at: unixSeconds(),
-          errors: error.errors,
-        });
-        return;
+        if (error instanceof InvalidBatchError) return this.fail(batchId, error.errors);
+        if (signal?.aborted || isOutage(error)) throw error;
+        return this.failAfterLastAttempt(batchId, error);
       }
     }
     await this.batches.transition(batchId, ['validating'], { status: 'in_progress', in_progress_at: unixSeconds() });
     for (let group = 0; group < manifest.groups; group++) await this.jobs.answerGroup(manifest.model, batchId, group);
     const { total, completed, failed } = await this.results.counts(batchId);
     if (completed + failed >= total) await this.jobs.finalize(batchId);
+  }
+
+  /** Throws the error, for another try, while there are tries left. */
+  private async failAfterLastAttempt(batchId: string, error: unknown): Promise<void> {
+    const attempts = await this.results.beginAttempt(batchId, 'planning');
+    if (attempts < (this.options.maxAttempts ?? MAX_ATTEMPTS)) throw error;
+    new Logger(BatchPlanner.name).error(`batch=${batchId}: ${error instanceof Error ? error.stack : error}`);
+    const message =
+      `The batch could not be planned in ${attempts} tries, for a reason in the service and not in the file. ` +
+      "The workers' log says why.";
+    await this.fail(batchId, [{ code: 'planning_failed', message, param: null, line: null }]);
+    await this.results.expire(batchId, FAILED_RESULTS_SECONDS);
+    for (let group = 0; (await this.blobs.size(groupPlanKey(batchId, group))) !== undefined; group++) {
+      await this.blobs.delete(groupPlanKey(batchId, group));
+    }
+  }
+
+  private async fail(batchId: string, errors: readonly BatchError[]): Promise<void> {
+    await this.batches.transition(batchId, ['validating'], { status: 'failed', failed_at: unixSeconds(), errors });
   }
 
   /** Everything but the jobs; the manifest comes last and says that the rest is there. */
@@ -199,5 +221,11 @@ export class BatchPlanner {
 
 const byBeginning = (a: SurveyedItem, b: SurveyedItem): number =>
   a.ladder < b.ladder ? -1 : a.ladder > b.ladder ? 1 : a.index - b.index;
+
+/** Redis or the disk is away: the next try may find it back. Errors of the operating system carry a number. */
+const isOutage = (error: unknown): boolean =>
+  isRedisUnavailable(error) ||
+  error instanceof BlobStorageError ||
+  typeof (error as NodeJS.ErrnoException | null)?.errno === 'number';
 
 const unixSeconds = (): number => Math.floor(Date.now() / 1000);
