@@ -5,10 +5,14 @@ import { ChatTemplateError, GgufModel } from '@app/gguf-model';
 /** Injection token of the encoder of prompts (`PromptEncoder`). */
 export const PROMPT_ENCODER = Symbol('PROMPT_ENCODER');
 
-/** The encoder of the configured model; reads its header only. */
+/**
+ * The encoder of the configured model; reads its header only. Throws `GgufError` where the model cannot be used, one whose
+ * chat template is missing or refuses even a plain question included: no request could ever be encoded.
+ */
 export async function openPromptEncoder({ modelPath }: Config): Promise<PromptEncoder> {
   const model = await GgufModel.open(modelPath);
   await model.close();
+  model.chatTemplate.render([{ role: 'user', content: 'Hello' }], { addGenerationPrompt: true });
   return new ModelPromptEncoder(model);
 }
 
@@ -27,7 +31,7 @@ export class ModelPromptEncoder implements PromptEncoder {
       return Int32Array.from(this.model.chatTemplate.encodeChat(known, { addGenerationPrompt: true }));
     } catch (error) {
       if (!(error instanceof ChatTemplateError)) throw error;
-      throw ApiError.invalid(`The model cannot be given these messages: ${error.message}`, 'messages');
+      throw ApiError.invalid(`The model cannot be given these messages: ${error.problem}`, 'messages');
     }
   }
 }

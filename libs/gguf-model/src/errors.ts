@@ -7,11 +7,16 @@ export interface GgufProblem {
   readonly advice: string;
 }
 
-/** Base of every error of this library. The message is complete: show it to a user as it is. */
+/** Base of every error of this library. The message is complete: show it to an operator as it is. */
 export class GgufError extends Error {
-  constructor(problem: GgufProblem) {
-    super(`${problem.where}: expected ${problem.expected}, found ${problem.found}. ${problem.advice}`);
+  /** The message without `where`: for clients, who must not learn the server's paths. */
+  readonly problem: string;
+
+  constructor({ where, expected, found, advice }: GgufProblem) {
+    const problem = `expected ${expected}, found ${found}. ${advice}`;
+    super(`${where}: ${problem}`);
     this.name = new.target.name;
+    this.problem = problem;
   }
 }
 
@@ -47,7 +52,7 @@ export class MissingTensorError extends GgufError {}
 export class UnexpectedTensorError extends GgufError {}
 /** A tensor's shape contradicts the hyperparameters. */
 export class TensorShapeError extends GgufError {}
-/** The model file has no chat template. */
-export class MissingChatTemplateError extends GgufError {}
 /** The chat template does not parse, or refused the messages. */
 export class ChatTemplateError extends GgufError {}
+/** The model file has no chat template. */
+export class MissingChatTemplateError extends ChatTemplateError {}
