@@ -215,6 +215,21 @@ describe('the supervisor', () => {
     expect(JSON.parse(output)).toEqual([10, 20, 40, 40, 40].map((delay) => ['exit code 3', delay]));
   });
 
+  it('leaves a process alone that cannot run with its configuration', async () => {
+    const { code, output } = await run(
+      script(`
+        import { spawn } from 'node:child_process';
+        import { supervise } from '${local('supervisor.mjs')}';
+        supervise({
+          spawn: () => spawn(process.execPath, ['-e', 'process.exit(78)']),
+          minDelay: 1,
+          onDeath: (what) => console.log(what),
+          onRefusal: () => console.log('refused'),
+        });`),
+    );
+    expect({ code, output }).toEqual({ code: 0, output: 'refused\n' });
+  });
+
   it('begins with the shortest delay again after a stable time, and kills what does not stop', async () => {
     const { output } = await run(
       script(`

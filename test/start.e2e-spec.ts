@@ -16,12 +16,16 @@ let output: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-start-'));
+});
+
+/** Runs the command. */
+async function run(more: NodeJS.ProcessEnv = {}): Promise<void> {
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
   output = '';
   const { REDIS_URL: _, ...env } = process.env;
   start = spawn(process.execPath, [join(root, 'deploy/local/start.mjs')], {
-    env: { ...env, PORT: String(port), LONGHAUL_DATA_DIR: folder },
+    env: { ...env, PORT: String(port), LONGHAUL_DATA_DIR: folder, ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [start.stdout!, start.stderr!]) {
@@ -30,7 +34,7 @@ beforeEach(async () => {
       start.emit('output');
     });
   }
-});
+}
 afterEach(async () => {
   start.kill('SIGKILL');
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -59,8 +63,11 @@ const redisPid = async (): Promise<number> =>
   (JSON.parse(await readFile(join(folder, 'redis/server.json'), 'utf8')) as { pid: number }).pid;
 
 it('starts everything, starts a killed worker again, and drains once on one Ctrl-C', async () => {
+  await run();
   await printed(/Longhaul is ready/);
-  expect((await fetch(`${url}/health`)).status).toBe(200);
+  const health = await fetch(`${url}/health`);
+  expect(health.status).toBe(200);
+  expect(await health.json()).toMatchObject({ workers: 1 });
   const first = Number((await printed(workerReady))[1]);
 
   process.kill(first, 'SIGKILL');
@@ -80,6 +87,7 @@ it('starts everything, starts a killed worker again, and drains once on one Ctrl
 });
 
 it('leaves nothing behind when it is killed hard', async () => {
+  await run();
   await printed(/Longhaul is ready/);
   const worker = Number((await printed(workerReady))[1]);
   const redis = await redisPid();
@@ -89,4 +97,13 @@ it('leaves nothing behind when it is killed hard', async () => {
   expect(runs(worker)).toBe(false);
   await expect(fetch(`${url}/health`)).rejects.toThrow();
   await expect.poll(() => runs(redis), { timeout: 15_000 }).toBe(false);
+});
+
+it('ends with what is wrong where the worker cannot run with the configuration', async () => {
+  await run({ LONGHAUL_COMPRESSION: 'zip:0.5' });
+  const [code] = await once(start, 'close');
+  expect(code).toBe(1);
+  expect(output).toMatch(/LONGHAUL_COMPRESSION: expected a policy of .*, found .*zip/);
+  expect(output).toContain('The worker cannot run with this configuration: see what it says above.');
+  expect(output).not.toMatch(/Longhaul is ready|starting it again|^ +at /m);
 });

@@ -11,7 +11,7 @@ import { claim, release } from './ownership.mjs';
 import { dataDir, root } from './paths.mjs';
 import { prepare } from './prepare.mjs';
 import { freePort } from './redis-server.mjs';
-import { startServices, untilHealthy } from './services.mjs';
+import { startServices, untilReady } from './services.mjs';
 import { exitWith, SetupError } from './setup-error.mjs';
 import { progressBar, step, width } from './terminal.mjs';
 
@@ -42,9 +42,10 @@ async function main() {
       onDeath: (name, what) => {
         if (++deaths > deathsAllowed) failure.abort(new Error(`${name} does not stay up: ${what}`));
       },
+      onRefusal: (name) => failure.abort(new Error(`the ${name} cannot run with this configuration`)),
     });
     step('start', 'API and worker ...');
-    await untilHealthy(services.url, ended);
+    await untilReady(services.url, ended);
     await runBatch(batchClient(services.url, ended), ended);
   } catch (error) {
     if (stop.aborted) return 130;

@@ -22,8 +22,9 @@ const drainLimit = (Number(process.env.LONGHAUL_DRAIN_SECONDS || 25) + 5) * 1000
  * @param {string} [options.redis] path of redis-server; absent: REDIS_URL is used
  * @param {'inherit' | number} options.output where the apps print: here, or to a file descriptor
  * @param {(name: string, what: string, delay: number) => void} options.onDeath a part died and is started again
+ * @param {(name: string) => void} options.onRefusal a part cannot run with this configuration and has printed why
  */
-export async function startServices({ port, dataDir, redis, output, onDeath }) {
+export async function startServices({ port, dataDir, redis, output, onDeath, onRefusal }) {
   mkdirSync(dataDir, { recursive: true });
   const ownRedis = redis && (await startRedis(redis, join(dataDir, 'redis'), (...death) => onDeath('redis', ...death)));
   const env = {
@@ -45,6 +46,7 @@ export async function startServices({ port, dataDir, redis, output, onDeath }) {
           detached: true,
         }),
       onDeath: (...death) => onDeath(name, ...death),
+      onRefusal: () => onRefusal(name),
     });
   const api = app('api');
   const worker = app('worker');
@@ -64,14 +66,14 @@ export async function startServices({ port, dataDir, redis, output, onDeath }) {
   };
 }
 
-/** Resolves when `GET /health` is answered with 200. */
-export async function untilHealthy(url, signal) {
+/** Resolves when `GET /health` says that all is well and that there is a worker. */
+export async function untilReady(url, signal) {
   for (;;) {
     signal?.throwIfAborted();
     try {
       const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(5000) });
-      await response.body?.cancel();
-      if (response.ok) return;
+      const { workers } = await response.json();
+      if (response.ok && workers >= 1) return;
     } catch {
       // not listening yet
     }

@@ -3,33 +3,38 @@ import { once } from 'node:events';
 import { onInterrupt } from './interrupt.mjs';
 import { dataDir } from './paths.mjs';
 import { prepare } from './prepare.mjs';
-import { apiPort, startServices, untilHealthy } from './services.mjs';
-import { exitWith } from './setup-error.mjs';
+import { apiPort, startServices, untilReady } from './services.mjs';
+import { exitWith, SetupError } from './setup-error.mjs';
 import { bold, dim, step, warn } from './terminal.mjs';
 
 async function main() {
   const { redis } = await prepare();
   const port = await apiPort();
   const { stop, now } = onInterrupt();
+  const refusal = new AbortController();
+  const ended = AbortSignal.any([stop, refusal.signal]);
   const services = await startServices({
     port,
     dataDir,
     redis,
     output: 'inherit',
     onDeath: (name, what, delay) => {
-      if (!stop.aborted) warn(`${name} ended (${what}); starting it again in ${Math.round(delay / 1000)} s`);
+      if (!ended.aborted) warn(`${name} ended (${what}); starting it again in ${Math.round(delay / 1000)} s`);
     },
+    onRefusal: (name) =>
+      refusal.abort(new SetupError(`The ${name} cannot run with this configuration: see what it says above.`)),
   });
   if (redis) step('redis', `${services.redisUrl}, data in ${dataDir}`);
   step('start', 'API and worker ...');
-  untilHealthy(services.url, stop).then(
+  untilReady(services.url, ended).then(
     () => console.log(howToTry(services.url)),
     () => {},
   );
-  if (!stop.aborted) await once(stop, 'abort');
+  if (!ended.aborted) await once(ended, 'abort');
   step('stop', `finishing or handing back what runs ... ${dim('(Ctrl-C again: at once)')}`);
   await services.stop(now);
   step('stop', 'done');
+  refusal.signal.throwIfAborted();
 }
 
 const howToTry = (url) => `

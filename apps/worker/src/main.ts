@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { BatchJobs } from '@app/batches';
 import { ConfigError, loadConfig } from '@app/config';
+import { GgufError } from '@app/gguf-model';
 import { isPolicyName, policyNames } from '@app/kv-policy';
 import { assertRedisReady } from '@app/results';
 import { createLogger } from '@app/telemetry';
@@ -16,6 +17,9 @@ import { workerWith } from './worker.module.js';
 
 /** What handing back may take once the time for draining is over. */
 const HAND_BACK_SECONDS = 3;
+
+/** EX_CONFIG of sysexits.h: starting again will not help before somebody corrects the configuration or the model. */
+const EXIT_CONFIG = 78;
 
 /** Runs until SIGTERM or SIGINT, or until the engine is lost. Resolves with the exit code. */
 async function main(): Promise<number> {
@@ -71,6 +75,6 @@ main().then(
   (error: unknown) => {
     // What went wrong is said in the message; a stack would only hide it.
     process.stderr.write(`worker: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(1);
+    process.exit(error instanceof ConfigError || error instanceof GgufError ? EXIT_CONFIG : 1);
   },
 );
