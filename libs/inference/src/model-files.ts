@@ -69,8 +69,8 @@ function shareTiedOutput(description: LlamaDescription): LlamaDescription {
 async function writeWeights(model: GgufModel, directory: string, precision: Precision): Promise<LlamaDescription> {
   await mkdir(directory, { recursive: true });
   const temporary = join(directory, `${WEIGHTS_FILE}.${randomUUID()}`);
+  const writer = await WeightsWriter.create(temporary, WEIGHTS_FILE);
   try {
-    const writer = await WeightsWriter.create(temporary, WEIGHTS_FILE);
     const description = await new WeightsLayout(model, writer, precision).write();
     const weightsBytes = await writer.finish();
     await rename(temporary, join(directory, WEIGHTS_FILE));
@@ -78,6 +78,7 @@ async function writeWeights(model: GgufModel, directory: string, precision: Prec
     await writeWhole(join(directory, DESCRIPTION_FILE), new TextEncoder().encode(JSON.stringify(held)));
     return description;
   } catch (error) {
+    await writer.abandon();
     await rm(temporary, { force: true });
     throw error;
   }

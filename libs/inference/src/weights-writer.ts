@@ -34,6 +34,11 @@ export class WeightsWriter {
     return { name, type, dims, file: this.fileName, offset, length: bytes.length };
   }
 
+  /** Closes an unfinished file, which is of no use then. */
+  async abandon(): Promise<void> {
+    await this.handle.close().catch(() => undefined);
+  }
+
   /** Makes everything durable. Returns the file's size in bytes. */
   async finish(): Promise<number> {
     await this.handle.truncate(this.offset);
