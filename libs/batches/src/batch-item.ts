@@ -38,7 +38,7 @@ export function readBatchItem({ line, length, bytes }: BatchLine, maxLineBytes: 
     );
   }
   const text = decodeUtf8(bytes);
-  if (text === undefined || text.includes('\0')) {
+  if (text === undefined) {
     throw new UnreadableLineError('invalid_encoding', `Line ${line} is not UTF-8 text. Save the file as UTF-8.`);
   }
   let value: unknown;
@@ -76,10 +76,12 @@ export function checkEnvelope({ method, url, body }: BatchItem): void {
   }
 }
 
-/** The text, or undefined where the bytes are not UTF-8. A byte order mark is dropped. */
+/** The text, or undefined where the bytes are not UTF-8 text. A byte order mark is dropped. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    // UTF-16 of plain English is valid UTF-8 too: every other byte is a NUL, which no text has.
+    return text.includes('\0') ? undefined : text;
   } catch {
     return undefined;
   }

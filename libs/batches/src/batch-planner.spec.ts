@@ -222,6 +222,8 @@ describe('BatchPlanner', () => {
       line('missing', part('file-none')),
       line('batch', part(await store('{}', 'batch'))),
       line('latin-1', part(await store(Buffer.from('caf\xe9', 'latin1')))),
+      line('utf-16', part(await store(Buffer.from(federalist, 'utf16le')))),
+      line('nul', part(await store('a\0b'))),
       line('huge', part(await store('x'.repeat(8192 * 256 + 1)))),
       line('long', part(await store(federalist.repeat(4)))),
       line('fine', part(await store(federalist))),
@@ -229,17 +231,19 @@ describe('BatchPlanner', () => {
     await planner.plan(batch.id);
     expect(customIds(await plansOf(batch.id))).toEqual([['fine']]);
     const bodies: unknown[] = [];
-    for (let i = 0; i < 6; i++) bodies.push((await results.get(batch.id, i))?.response?.body);
+    for (let i = 0; i < 8; i++) bodies.push((await results.get(batch.id, i))?.response?.body);
     const param = 'messages[0].content[1].file.file_id';
     expect(bodies).toMatchObject([
       { error: { code: 'empty_file', param } },
       { error: { code: 'file_not_found', param } },
       { error: { code: 'invalid_file_purpose', param } },
       { error: { code: 'invalid_encoding', param } },
+      { error: { code: 'invalid_encoding', param } },
+      { error: { code: 'invalid_encoding', param } },
       { error: { code: 'context_length_exceeded', param } },
       { error: { code: 'context_length_exceeded', param: 'messages' } },
     ]);
-    expect(await results.counts(batch.id)).toEqual({ total: 7, completed: 0, failed: 6 });
+    expect(await results.counts(batch.id)).toEqual({ total: 9, completed: 0, failed: 8 });
   });
 
   it('refuses a line nested to overflow the stack, the rest goes on', async () => {
