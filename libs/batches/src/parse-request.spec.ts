@@ -178,6 +178,12 @@ describe('parseChatCompletion', () => {
   it('says why', () => {
     expect(refused({ n: 2 }).message).toContain('more than one choice is not supported');
     expect(refused({ compression: { policy: 'zip' } }).message).toMatch(/kvmerger.*'zip'/);
+    expect(refused({ compression: { policy: 'zip' } }).message).toMatch(/[^.]\.$/);
+    const image = { type: 'image_url', image_url: { url: 'https://example.org/a.png' } };
+    expect(refused({ messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, image] }] })).toMatchObject({
+      param: 'messages[0].content[1].type',
+      message: expect.stringContaining('(images, audio) are not supported'),
+    });
     expect(refused({ frobnicate: 1 }).message).toBe('Unrecognized request argument supplied: frobnicate');
     expect(refused({ messages: undefined }).code).toBe('missing_required_parameter');
   });

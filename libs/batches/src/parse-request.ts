@@ -80,24 +80,29 @@ export function parseCompressionRequest(value: unknown): CompressionRequest | un
 
 function validated<T extends object>(dto: ClassConstructor<T>, fields: Record<string, unknown>, path: string): T {
   const instance = plainToInstance(dto, fields, { exposeUnsetFields: false });
-  const [error] = validateSync(instance, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true });
+  const errors = validateSync(instance, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true });
+  const error = mostTelling(errors);
   if (error) throw firstOffence(error, path);
   return instance;
 }
 
-/** The innermost first failure of an error tree. */
+/** A wrong value before an unknown field: `image_url` is unknown only because its part's `type` is not supported. */
+const mostTelling = (errors: readonly ValidationError[]): ValidationError | undefined =>
+  errors.find(({ value, constraints }) => value !== undefined && !constraints?.['whitelistValidation']) ?? errors[0];
+
+/** The innermost most telling failure of an error tree. */
 function firstOffence(error: ValidationError, parent: string): Error {
   const path = memberPath(parent, error.property);
   // A missing or mistyped value fails several validators at once; `nestedValidation` says the least of them.
   const failed = Object.entries(error.constraints ?? {}).filter(([name]) => name !== 'nestedValidation');
   const constraint = failed.at(-1);
-  const child = error.children?.[0];
+  const child = mostTelling(error.children ?? []);
   if (!constraint && child) return firstOffence(child, path);
   if (constraint?.[0] === 'whitelistValidation') {
     return unknownParameter(path);
   }
   const missing = error.value === undefined;
-  const message = constraint?.[1] ?? `${path} is not valid`;
+  const message = (constraint?.[1] ?? `${path} is not valid`).replace(/\.$/, '');
   return missing
     ? ApiError.invalid(`Missing required parameter: '${path}'.`, path, 'missing_required_parameter')
     : ApiError.invalid(`Invalid '${path}': ${message}.`, path, 'invalid_value');
