@@ -41,6 +41,12 @@ export class BatchJobs {
     await this.ensure(groupQueue(model), groupJobId(batchId, group), data, { ...KEPT, priority: BATCH_PRIORITY });
   }
 
+  /** Whether any group of the model is being answered or about to be, whichever batch it is of. */
+  async hasGroups(model: string): Promise<boolean> {
+    const counts = await this.queue(groupQueue(model)).getJobCounts('active', 'waiting', 'prioritized', 'delayed');
+    return Object.values(counts).some((count) => count > 0);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.queues.values()].map((queue) => queue.close()));
   }

@@ -368,6 +368,14 @@ describe('BatchReconciler and BatchFinalizer', () => {
     await reconciler.reconcile(); // sees that it does not move
     expect(await groupJobs()).toEqual([`${batch.id}-0`, `${batch.id}-1`]);
 
+    // With work in the queue it does not look at every group; without, it does.
+    await (await groups.getJob(`${batch.id}-1`))!.remove();
+    await reconciler.reconcile();
+    expect(await groupJobs()).toEqual([`${batch.id}-0`]);
+    await (await groups.getJob(`${batch.id}-0`))!.remove();
+    await reconciler.reconcile();
+    expect(await groupJobs()).toEqual([`${batch.id}-0`, `${batch.id}-1`]);
+
     await finalizer.finalize(batch.id);
     expect((await batches.get(batch.id))?.status).toBe('in_progress');
     await results.record(batch.id, 1, answeredItem('b', { said: 'bye' }));

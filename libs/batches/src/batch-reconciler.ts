@@ -38,6 +38,8 @@ export class BatchReconciler {
   private async requeueGroups(batchId: string): Promise<void> {
     const manifest = await readPlanManifest(this.blobs, batchId);
     if (!manifest) return this.jobs.plan(batchId);
+    // A long prefill records nothing for minutes. While the queue has work, what got lost can wait for its end.
+    if (await this.jobs.hasGroups(manifest.model)) return;
     for (let group = 0; group < manifest.groups; group++) await this.jobs.answerGroup(manifest.model, batchId, group);
   }
 }
