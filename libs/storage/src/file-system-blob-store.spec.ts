@@ -165,6 +165,30 @@ describe('FileSystemBlobStore', () => {
     await expect(store.read('a/b')).rejects.toThrow(BlobNotFoundError);
   });
 
+  it('lets go of a directory with its last blob', async () => {
+    for (const key of ['plans/a/0', 'plans/a/1', 'plans/b/0']) await store.put(key, 'content');
+    const directories = async () => (await readdir(join(root, 'store'), { recursive: true })).sort();
+    await store.delete('plans/a/0');
+    expect(await directories()).toEqual(['.unfinished', 'plans', 'plans/a', 'plans/a/1', 'plans/b', 'plans/b/0']);
+    await store.delete('plans/a/1');
+    await store.delete('plans/a/1');
+    expect(await directories()).toEqual(['.unfinished', 'plans', 'plans/b', 'plans/b/0']);
+    await store.delete('plans/b/0');
+    expect(await directories()).toEqual(['.unfinished']);
+  });
+
+  it('writes into a directory that others keep removing', async () => {
+    const churn = async (name: string) => {
+      for (let i = 0; i < 100; i++) {
+        await store.put(`a/b/${name}`, name);
+        expect(String(await store.read(`a/b/${name}`))).toBe(name);
+        await store.delete(`a/b/${name}`);
+      }
+    };
+    await Promise.all(['w', 'x', 'y', 'z'].map(churn));
+    expect(await readdir(join(root, 'store'))).toEqual(['.unfinished']);
+  });
+
   it('names the directory and the way out when there is no permission', async () => {
     await chmod(root, 0o000);
     // Root may write anywhere, so a test run by root becomes nobody for this one write.

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -69,7 +69,22 @@ export class FileSystemBlobStore extends BlobStore {
   }
 
   override async delete(key: string): Promise<void> {
-    await rm(this.pathOf(key), { force: true });
+    const path = this.pathOf(key);
+    await rm(path, { force: true });
+    await this.removeEmptyParents(path);
+  }
+
+  /** Directories come with the first blob in them and go with the last. */
+  private async removeEmptyParents(path: string): Promise<void> {
+    for (let parent = dirname(path); parent.length > this.root.length; parent = dirname(parent)) {
+      try {
+        await rmdir(parent);
+      } catch (error) {
+        // Not empty; or gone, by another delete at the same time that goes on upwards itself.
+        if (KEPT_DIRECTORY.has(codeOf(error))) return;
+        throw error;
+      }
+    }
   }
 
   /** Removes what writers that died in the middle left behind; meant for the start of an app. Returns how many. */
@@ -143,11 +158,24 @@ export class FileSystemBlobStore extends BlobStore {
 const KEY_CLASHES = new Set(['EISDIR', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'ENAMETOOLONG']);
 const DISK_REFUSALS = new Set(['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EIO', 'EMFILE', 'ENOTDIR', 'EEXIST']);
 
+/** `rmdir` of what must or may stay. Not every file system says ENOTEMPTY. */
+const KEPT_DIRECTORY = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR']);
+/** Deletes that may empty the target's directory between its making and the rename, in a row. */
+const MAX_MOVES = 100;
+
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? '';
 
 async function moveTo(path: string, from: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await rename(from, path);
+  for (let moves = 1; ; moves++) {
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await rename(from, path);
+      break;
+    } catch (error) {
+      // A delete just removed the directory as empty: make it again.
+      if (codeOf(error) !== 'ENOENT' || moves === MAX_MOVES) throw error;
+    }
+  }
   await flushDirectory(dirname(path));
 }
 
