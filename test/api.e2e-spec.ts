@@ -44,7 +44,7 @@ describe('batches', () => {
       error_file_id: null,
       created_at: expect.any(Number),
       in_progress_at: null,
-      expires_at: batch.created_at + 86_400,
+      expires_at: null,
       finalizing_at: null,
       completed_at: null,
       failed_at: null,

@@ -26,7 +26,6 @@ export interface BatchRecord {
   readonly status: BatchStatus;
   readonly created_at: number;
   readonly in_progress_at?: number;
-  readonly expires_at?: number;
   readonly finalizing_at?: number;
   readonly completed_at?: number;
   readonly failed_at?: number;

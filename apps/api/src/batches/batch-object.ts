@@ -1,7 +1,7 @@
 import type { BatchRecord } from '@app/batches';
 import type { ResultCounts } from '@app/results';
 
-/** OpenAI's Batch object; what a batch does not have is null. `compression` is Longhaul's own. */
+/** OpenAI's Batch object; what a batch does not have is null, its expiry always: no batch expires. `compression` is Longhaul's own. */
 export const toBatchObject = (batch: BatchRecord, request_counts: ResultCounts) => ({
   id: batch.id,
   object: 'batch',
@@ -14,7 +14,7 @@ export const toBatchObject = (batch: BatchRecord, request_counts: ResultCounts) 
   error_file_id: batch.error_file_id ?? null,
   created_at: batch.created_at,
   in_progress_at: batch.in_progress_at ?? null,
-  expires_at: batch.expires_at ?? null,
+  expires_at: null,
   finalizing_at: batch.finalizing_at ?? null,
   completed_at: batch.completed_at ?? null,
   failed_at: batch.failed_at ?? null,

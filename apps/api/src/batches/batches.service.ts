@@ -11,9 +11,6 @@ import { type ResultCounts, ResultStore } from '@app/results';
 import { Injectable } from '@nestjs/common';
 import type { CreateBatchDto } from './create-batch.dto.js';
 
-/** `completion_window`, in seconds. */
-const DAY = 24 * 3600;
-
 @Injectable()
 export class BatchesService {
   constructor(
@@ -27,15 +24,13 @@ export class BatchesService {
   async create(request: CreateBatchDto): Promise<BatchRecord> {
     const compression = parseCompressionRequest(request.compression);
     await this.checkInputFile(request.input_file_id);
-    const now = Math.floor(Date.now() / 1000);
     const batch: BatchRecord = {
       id: newBatchId(),
       endpoint: request.endpoint,
       input_file_id: request.input_file_id,
       completion_window: request.completion_window,
       status: 'validating',
-      created_at: now,
-      expires_at: now + DAY,
+      created_at: Math.floor(Date.now() / 1000),
       ...(request.metadata && { metadata: request.metadata }),
       ...(compression && { compression }),
     };
