@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { freePort } from './redis-server.js';
+import { writeTinyGguf } from './tiny-gguf.js';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -21,7 +22,7 @@ beforeEach(async () => {
 /** Runs the command. */
 async function run(more: NodeJS.ProcessEnv = {}): Promise<void> {
   const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
+  url = `http://${more['LONGHAUL_HOST'] ?? '127.0.0.1'}:${port}`;
   output = '';
   const { REDIS_URL: _, ...env } = process.env;
   start = spawn(process.execPath, [join(root, 'deploy/local/start.mjs')], {
@@ -84,6 +85,35 @@ it('starts everything, starts a killed worker again, and drains once on one Ctrl
   expect(output).toMatch(/stop +done/);
   expect([second, redis].map(runs)).toEqual([false, false]);
   await expect(fetch(`${url}/health`)).rejects.toThrow();
+});
+
+it('names its own model, and answers a chat that waits when it is told to stop', async () => {
+  const model = join(folder, 'tiny.gguf');
+  writeTinyGguf(model, { contextLength: 4096 });
+  await run({ LONGHAUL_MODEL: model, LONGHAUL_HOST: 'localhost' });
+  await printed(/Longhaul is ready:\S* http:\/\/localhost:/);
+  await printed(/"model":"tiny"/);
+  const pid = Number((await printed(workerReady))[1]);
+
+  process.kill(pid, 'SIGSTOP'); // the requests are still waiting when the stop begins
+  const body = JSON.stringify({ model: 'tiny', max_tokens: 5, messages: [{ role: 'user', content: 'Hello' }] });
+  const headers = { 'content-type': 'application/json', connection: 'close' };
+  const chats = [1, 2].map(() => fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body }));
+  const accepted = async () => {
+    const { queues } = (await (await fetch(`${url}/health`)).json()) as {
+      queues: { groups: { waiting: number; active: number } };
+    };
+    return queues.groups.waiting + queues.groups.active;
+  };
+  await expect.poll(accepted).toBe(2);
+  const exited = once(start, 'exit');
+  const began = Date.now();
+  start.kill('SIGINT');
+  await printed(/stop +finishing/);
+  process.kill(pid, 'SIGCONT');
+  expect((await Promise.all(chats)).map(({ status }) => status)).toEqual([200, 200]);
+  expect(await exited).toEqual([0, null]);
+  expect(Date.now() - began).toBeLessThan(15_000); // not the whole time for draining, 25 s
 });
 
 it('leaves nothing behind when it is killed hard', async () => {

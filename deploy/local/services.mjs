@@ -11,6 +11,10 @@ import { supervise } from './supervisor.mjs';
 
 const outputMayClose = new URL('./output-may-close.mjs', import.meta.url).href;
 
+/** Where the API is reached from here: LONGHAUL_HOST, or the loopback address of a wildcard. */
+const listenHost = process.env.LONGHAUL_HOST || '127.0.0.1';
+const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listenHost] ?? listenHost;
+
 /** How long a stopped app may drain: what it allows itself (LONGHAUL_DRAIN_SECONDS) and a little more. */
 const drainLimit = (Number(process.env.LONGHAUL_DRAIN_SECONDS || 25) + 5) * 1000;
 
@@ -51,16 +55,17 @@ export async function startServices({ port, dataDir, redis, output, onDeath, onR
   const api = app('api');
   const worker = app('worker');
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     redisUrl: env.REDIS_URL,
     /**
-     * Drains and ends everything: worker, then API, then Redis.
+     * Drains and ends everything: the API first, so that the worker answers the requests that still wait; then the
+     * worker, then Redis.
      * @param {AbortSignal} [now] aborted: whatever still runs is killed (Redis is always ended properly)
      * @param {number} [limit] ms that each may drain before it is killed
      */
     async stop(now, limit = drainLimit) {
-      await worker.stop(limit, now);
       await api.stop(limit, now);
+      await worker.stop(limit, now);
       await ownRedis?.stop();
     },
   };
@@ -89,8 +94,11 @@ export async function apiPort() {
   }
   const probe = net.createServer();
   try {
-    await new Promise((resolve, reject) => probe.once('error', reject).listen(port, '127.0.0.1', resolve));
+    await new Promise((resolve, reject) => probe.once('error', reject).listen(port, host, resolve));
   } catch (error) {
+    if (['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(error.code)) {
+      throw new SetupError(`LONGHAUL_HOST: expected an address of this machine, found ${listenHost} (${error.code})`);
+    }
     const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code})`;
     throw new SetupError(`Port ${port} ${why}. Choose another: PORT=${port + 1} npm start`);
   }

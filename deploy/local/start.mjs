@@ -1,5 +1,6 @@
 // `npm start`: set-up, then the API and one worker in the foreground until Ctrl-C.
 import { once } from 'node:events';
+import { batchClient } from './batch-client.mjs';
 import { onInterrupt } from './interrupt.mjs';
 import { dataDir } from './paths.mjs';
 import { prepare } from './prepare.mjs';
@@ -26,10 +27,12 @@ async function main() {
   });
   if (redis) step('redis', `${services.redisUrl}, data in ${dataDir}`);
   step('start', 'API and worker ...');
-  untilReady(services.url, ended).then(
-    () => console.log(howToTry(services.url)),
-    () => {},
-  );
+  untilReady(services.url, ended)
+    .then(() => batchClient(services.url, ended).models())
+    .then(
+      ([model]) => console.log(howToTry(services.url, model.id)),
+      (error) => ended.aborted || warn(error.message),
+    );
   if (!ended.aborted) await once(ended, 'abort');
   step('stop', `finishing or handing back what runs ... ${dim('(Ctrl-C again: at once)')}`);
   await services.stop(now);
@@ -37,12 +40,12 @@ async function main() {
   refusal.signal.throwIfAborted();
 }
 
-const howToTry = (url) => `
+const howToTry = (url, model) => `
 ${bold('Longhaul is ready:')} ${url}
 
   curl ${url}/v1/models
   curl ${url}/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{"model":"smollm2-135m-instruct","messages":[{"role":"user","content":"What is a batch job?"}]}'
+    -d '{"model":"${model}","messages":[{"role":"user","content":"What is a batch job?"}]}'
 
   The OpenAI client works with baseURL ${url}/v1. Ctrl-C stops everything.
 `;
