@@ -97,7 +97,7 @@ it('names its own model, and answers a chat that waits when it is told to stop',
 
   process.kill(pid, 'SIGSTOP'); // the requests are still waiting when the stop begins
   const body = JSON.stringify({ model: 'tiny', max_tokens: 5, messages: [{ role: 'user', content: 'Hello' }] });
-  const headers = { 'content-type': 'application/json', connection: 'close' };
+  const headers = { 'content-type': 'application/json' };
   const chats = [1, 2].map(() => fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body }));
   const accepted = async () => {
     const { queues } = (await (await fetch(`${url}/health`)).json()) as {

@@ -5,6 +5,8 @@ import { HttpAdapterHost } from '@nestjs/core';
 
 /** What is left of a request that was told to end: time to send its error. */
 const LAST_WORDS_MS = 500;
+/** How often connections are looked for that clients keep open without a request. */
+const IDLE_CHECK_MS = 100;
 
 /** Bounds how long open requests hold up a shutdown. */
 @Injectable()
@@ -24,6 +26,8 @@ export class Shutdown implements BeforeApplicationShutdown {
   /** Nest stops listening right after this and then waits for the open requests. */
   beforeApplicationShutdown(): void {
     const server = this.host.httpAdapter.getHttpServer() as Server;
+    // A connection that was busy when the server stopped listening is kept alive after its answer, unless it is closed here.
+    setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS).unref();
     setTimeout(() => {
       this.controller.abort();
       setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS).unref();

@@ -52,6 +52,9 @@ async function main(): Promise<number> {
     });
   });
   reconciler.start();
+  if (engine.model.uncalibrated !== undefined) {
+    logger.warn(`calibrated policies keep the same of every KV head: ${engine.model.uncalibrated}`);
+  }
   process.send?.('ready');
   logger.log(`ready: model ${config.modelId} (${config.precision}, ${config.threads} threads)`);
 

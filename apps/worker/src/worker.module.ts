@@ -62,13 +62,14 @@ const provide = (
         blobs: BlobStore,
         jobs: BatchJobs,
         encoder: PromptEncoder,
-        { modelId, compression, maxLineBytes, maxBatchLines }: Config,
+        { modelId, compression, maxLineBytes, maxBatchLines, maxGroupAttempts }: Config,
       ) =>
         new BatchPlanner(batches, files, results, blobs, jobs, encoder, {
           model: modelId,
           compression,
           maxLineBytes,
           maxLines: maxBatchLines,
+          maxAttempts: maxGroupAttempts,
         }),
     ),
     provide(
