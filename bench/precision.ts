@@ -1,9 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { GgufModel } from '@app/gguf-model';
-import { readLogits } from '@app/inference';
-import { divergence, mean, median } from './divergence.js';
+import { divergence, Probe } from '@app/inference';
+import { mean, median } from './averages.js';
 
 /**
  * How far the default 8-bit path is from float32: KL divergence of the next token over 4,096 positions of public-domain text.
@@ -23,20 +22,24 @@ const { values: options } = parseArgs({
 });
 
 async function main(): Promise<void> {
-  const model = await GgufModel.open(options.model);
+  const settings = {
+    modelPath: options.model,
+    cacheDir: join(ROOT, '.longhaul/graphs'),
+    threads: Number(options.threads),
+  };
+  const exact = await Probe.open({ ...settings, precision: 'f32' });
+  const quantised = await Probe.open({ ...settings, precision: 'q8' });
   const perText = Math.ceil(Number(options.positions) / TEXTS.length);
   const rows = [];
   for (const text of TEXTS) {
     const source = readFileSync(join(ROOT, 'examples/documents', text), 'utf8');
-    const tokens = model.tokenizer.encode(source).slice(0, perText);
-    const settings = { model, cacheDir: join(ROOT, '.longhaul/graphs'), threads: Number(options.threads), tokens };
-    const exact = await readLogits({ ...settings, precision: 'f32' });
-    const quantised = await readLogits({ ...settings, precision: 'q8' });
-    const found = divergence(exact, quantised, tokens.length);
+    const tokens = exact.gguf.tokenizer.encode(source).slice(0, perText);
+    const found = divergence(await exact.logits(tokens), await quantised.logits(tokens), tokens.length);
     rows.push({ text, positions: tokens.length, ...found });
     console.log(`${text}: ${tokens.length} positions, mean KL ${mean(found.kl).toFixed(5)}`);
   }
-  await model.close();
+  await exact.close();
+  await quantised.close();
   report(rows);
 }
 

@@ -1,4 +1,4 @@
-import { mean } from '../divergence.js';
+import { mean } from '../averages.js';
 import type { QualityRow } from './rows.js';
 import { type BootstrapOptions, type Estimate, meanDifference, meanRatio, pairedBootstrap } from './statistics.js';
 import { groupRows, type PairedGroup, type SummaryRow } from './summary.js';

@@ -1,7 +1,7 @@
 import type { FullCache, HeldPrefix, Probe } from '@app/inference';
-import { heldBytes } from '@app/inference';
+import { divergence, heldBytes } from '@app/inference';
 import { type AttentionKind, createPolicy, type Policy } from '@app/kv-policy';
-import { divergence, mean } from '../divergence.js';
+import { mean } from '../averages.js';
 import type { QualitySample } from './datasets.js';
 import { scoreAnswer } from './metrics.js';
 import { buildPrompt, type QualityMode } from './prompts.js';

@@ -1,6 +1,6 @@
 import { SeededRandom } from '@app/retrieval-tasks';
 import { describe, expect, test } from 'vitest';
-import { mean } from '../divergence.js';
+import { mean } from '../averages.js';
 import { meanDifference, meanRatio, pairedBootstrap, quantile } from './statistics.js';
 
 test('a quantile is linear between neighbours', () => {

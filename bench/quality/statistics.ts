@@ -1,5 +1,5 @@
 import { SeededRandom } from '@app/retrieval-tasks';
-import { mean } from '../divergence.js';
+import { mean } from '../averages.js';
 
 /** A figure and the interval that it lies in with the wanted probability. */
 export interface Estimate {

@@ -1,4 +1,4 @@
-import { mean, median } from '../divergence.js';
+import { mean, median } from '../averages.js';
 import { FAMILIES, type Family } from './datasets.js';
 import type { QualityMode } from './prompts.js';
 import type { QualityRow } from './rows.js';

@@ -1,4 +1,5 @@
 export { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, readCalibration } from './calibration-file.js';
+export { divergence } from './divergence.js';
 export { Engine, type EngineOptions } from './engine.js';
 export { ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } from './engine-errors.js';
 export type {
@@ -19,6 +20,5 @@ export type { HeldPrefix } from './held-prefix.js';
 export { heldBytes } from './held-prefix.js';
 export { ModelFiles, type Precision } from './model-files.js';
 export { Probe } from './probe.js';
-export { type ReadLogitsOptions, readLogits } from './read-logits.js';
 export { type CalibrationSample, measureSensitivity } from './sensitivity.js';
 export { startEngine } from './start-engine.js';

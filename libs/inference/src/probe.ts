@@ -33,6 +33,24 @@ export class Probe {
     return readPrefix(await this.sessions.get('prefill'), { shape: this.shape, tokens, attention, checkpoint });
   }
 
+  /** Logits `[tokens, vocabulary]` after every token of a text. */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    const logits = new Float32Array(tokens.length * this.shape.vocabulary);
+    let written = 0;
+    const onLogits = (chunk: Float32Array) => {
+      logits.set(chunk, written);
+      written += chunk.length;
+    };
+    await readPrefix(await this.sessions.get('prefill'), {
+      shape: this.shape,
+      tokens,
+      attention: [],
+      checkpoint,
+      onLogits,
+    });
+    return logits;
+  }
+
   /** Adds the questions' attention to a cache that was read with kind `questions`. */
   async scoreQuestions(cache: FullCache, questions: readonly (readonly number[])[]): Promise<void> {
     await scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint);

@@ -1,7 +1,7 @@
 import { createPolicy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
+import { divergence } from './divergence.js';
 import { type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
-import { logSumExp } from './logprobs.js';
 import type { Probe } from './probe.js';
 
 /** What a cut head keeps: the attention sinks and what is recent (DuoAttention, arXiv 2410.10819, section 2.2). */
@@ -38,14 +38,15 @@ export async function measureSensitivity(
     const forced = answer.length > 0 ? answer : (await probe.greedy(full, suffix, ANSWER_TOKENS)).tokens;
     if (forced.length === 0) continue;
     const exact = await probe.forced(full, suffix, forced);
-    const divergence = new Float64Array(heads);
+    const moved = new Float64Array(heads);
     for (let head = 0; head < heads; head++) {
       const logits = await probe.forced(withHeadCut(probe.shape, full, head), suffix, forced);
-      divergence[head] = meanDivergence(exact, logits, forced.length);
+      const { kl } = divergence(exact, logits, forced.length);
+      moved[head] = kl.reduce((sum, value) => sum + value, 0) / kl.length;
       onHead((index * heads + head + 1) / (samples.length * heads));
     }
-    const mean = divergence.reduce((sum, value) => sum + value, 0) / heads;
-    for (let head = 0; head < heads; head++) total[head]! += divergence[head]! / Math.max(mean, 1e-9);
+    const mean = moved.reduce((sum, value) => sum + value, 0) / heads;
+    for (let head = 0; head < heads; head++) total[head]! += moved[head]! / Math.max(mean, 1e-9);
   }
   return Float32Array.from(total, (value) => value / samples.length);
 }
@@ -65,20 +66,4 @@ function cutHead({ keys, values, logMass }: HeldHead, headSize: number): HeldHea
     return kept;
   };
   return { keys: ends(keys, headSize), values: ends(values, headSize), logMass: ends(logMass, 1) };
-}
-
-/** Mean over the rows of KL(exact || other), nats; logits `[rows, vocabulary]`. */
-function meanDivergence(exact: Float32Array, other: Float32Array, rows: number): number {
-  const vocabulary = exact.length / rows;
-  let total = 0;
-  for (let row = 0; row < rows; row++) {
-    const p = exact.subarray(row * vocabulary, (row + 1) * vocabulary);
-    const q = other.subarray(row * vocabulary, (row + 1) * vocabulary);
-    const [normP, normQ] = [logSumExp(p), logSumExp(q)];
-    for (let i = 0; i < vocabulary; i++) {
-      const logP = p[i]! - normP;
-      total += Math.exp(logP) * (logP - (q[i]! - normQ));
-    }
-  }
-  return total / rows;
 }
