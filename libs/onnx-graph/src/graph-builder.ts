@@ -4,7 +4,12 @@ const { DataType, DataLocation } = onnxProto.onnx.TensorProto;
 const { AttributeType } = onnxProto.onnx.AttributeProto;
 
 /** Element types that our graphs use, by their ONNX numbers. */
-export const ELEMENT = { float: DataType.FLOAT, int64: DataType.INT64, uint8: DataType.UINT8 } as const;
+export const ELEMENT = {
+  float: DataType.FLOAT,
+  int64: DataType.INT64,
+  int8: DataType.INT8,
+  uint8: DataType.UINT8,
+} as const;
 export type ElementType = keyof typeof ELEMENT;
 
 /** Names a value (edge) of the graph. */
