@@ -1,7 +1,8 @@
 /** Shapes beside colours, so that lines can be told apart without seeing colours. */
 type Marker = 'circle' | 'square' | 'triangle' | 'diamond' | 'pentagon';
 
-interface PolicyStyle {
+/** How one line of a plot looks. */
+export interface PlotStyle {
   readonly colour: string;
   readonly marker: Marker;
   /** Drawn thick: the policy that the plot is about. */
@@ -26,7 +27,7 @@ const HEAVY = 'calibrated-merge';
 const OTHERS: readonly Marker[] = ['diamond', 'pentagon', 'triangle', 'square', 'circle'];
 
 /** How `policy` is drawn; one without a style of its own gets one by its place among the lines. */
-export function styleOf(policy: string, index: number): PolicyStyle {
+export function styleOf(policy: string, index: number): PlotStyle {
   const own = Object.hasOwn(STYLES, policy) ? STYLES[policy] : undefined;
   const [colour, marker] = own ?? [`hsl(${(index * 137) % 360} 60% 35%)`, OTHERS[index % OTHERS.length]!];
   return { colour, marker, heavy: policy === HEAVY };
