@@ -1,20 +1,19 @@
-import { IO, type LlamaShape } from '@app/onnx-graph';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { IO } from '@app/onnx-graph';
+import type { DecodeRuns } from './decode-runs.js';
 import type { HeldPrefix } from './held-prefix.js';
-import { type Checkpoint, data, integers, PREFILL_CHUNK } from './prefix-reader.js';
-import { Tail } from './tail.js';
-import { tailBias } from './tail-bias.js';
+import { type Checkpoint, data, PREFILL_CHUNK } from './prefix-reader.js';
+import { Tails } from './tails.js';
 
-/** One item's sequence on top of a held prefix, which it reads and never changes. */
+/** One sequence on top of a held prefix, by itself: what is read of it is a tail of one item. */
 export class Decoder {
-  private readonly tail: Tail;
+  readonly tail: Tails;
 
   constructor(
-    private readonly session: InferenceSession,
-    private readonly shape: LlamaShape,
+    private readonly runs: DecodeRuns,
     private readonly prefix: HeldPrefix,
   ) {
-    this.tail = new Tail(shape);
+    this.tail = new Tails(runs.shape);
+    this.tail.add();
   }
 
   /**
@@ -23,38 +22,16 @@ export class Decoder {
    * @returns logits `[tokens.length - from, vocabulary]`
    */
   async append(tokens: readonly number[], checkpoint: Checkpoint, from = tokens.length - 1): Promise<Float32Array> {
-    const { vocabulary, layers } = this.shape;
+    const { vocabulary } = this.runs.shape;
     const logits = new Float32Array((tokens.length - from) * vocabulary);
     for (let start = 0; start < tokens.length; start += PREFILL_CHUNK) {
       await checkpoint();
       const chunk = tokens.slice(start, start + PREFILL_CHUNK);
-      const firstRow = Math.max(0, from - start);
-      const outputs = await this.session.run(this.feeds(chunk, firstRow));
-      for (let layer = 0; layer < layers; layer++) {
-        this.tail.append(layer, data(outputs, IO.newKey(layer)), data(outputs, IO.newValue(layer)));
-      }
-      this.tail.advance(chunk.length);
+      const rows = [...chunk.keys()].slice(Math.max(0, from - start));
+      const outputs = await this.runs.read(this.prefix, [chunk], rows, this.tail);
+      this.tail.append(0, outputs, 0, chunk.length);
       logits.set(data(outputs, IO.logits), Math.max(0, start - from) * vocabulary);
     }
     return logits;
-  }
-
-  private feeds(chunk: readonly number[], firstRow: number): InferenceSession.FeedsType {
-    const { kvHeads, queryHeads } = this.shape;
-    const [n, group, before] = [chunk.length, queryHeads / kvHeads, this.tail.length];
-    const position = this.prefix.tokens + before;
-    const rows = chunk.map((_, row) => row).slice(firstRow);
-    return {
-      ...this.prefix.feeds,
-      ...this.tail.feeds(),
-      [IO.tokens]: integers(chunk, [n]),
-      [IO.positions]: integers(
-        chunk.map((_, i) => position + i),
-        [1, n],
-      ),
-      [IO.tailBias]: new Tensor('float32', tailBias(group, n, before), [group * n, before + n]),
-      [IO.tailLength]: integers([before + n], [1]),
-      [IO.logitRows]: integers(rows, [rows.length]),
-    };
   }
 }

@@ -3,6 +3,7 @@ import { GgufModel } from '@app/gguf-model';
 import { createPolicy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { type Calibration, calibrationPath, readCalibration } from './calibration-file.js';
+import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
 import type {
@@ -96,7 +97,7 @@ export class Engine implements EnginePort {
     const prefix = this.held.get(handle);
     if (prefix === undefined) throw new UnknownCacheError(handle);
     this.checkContext(prefix.tokens + suffix.length, sampling.maxTokens);
-    const decoder = new Decoder(await this.sessions.get('decode'), this.shape, prefix);
+    const decoder = new Decoder(new DecodeRuns(this.sessions, this.shape), prefix);
     return generate(decoder, this.gguf.tokenizer, { suffix, sampling }, checkpoint(signal));
   }
 

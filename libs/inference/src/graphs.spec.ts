@@ -5,6 +5,7 @@ import { GgufModel } from '@app/gguf-model';
 import { type AttentionKind, createPolicy } from '@app/kv-policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { FullCache } from './full-cache.js';
 import { compress, type HeldHead, holdPrefix } from './held-prefix.js';
@@ -12,6 +13,7 @@ import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { seededRandom } from './random.js';
 import { Sessions } from './sessions.js';
+import { expectClose } from './testing/expect-close.js';
 import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
 
 /** Everything a graph computes, against a decoder written for reading. Prompts cross chunk borders (256). */
@@ -127,7 +129,7 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
 
   test('decode on a full prefix goes on as if there had been no border', async () => {
     const prefix = compress(await read([], 200), createPolicy('full'), 1);
-    const decoder = new Decoder(await sessions.get('decode'), files.description.shape, prefix);
+    const decoder = new Decoder(new DecodeRuns(sessions, files.description.shape), prefix);
     expectClose(await decoder.append(tokens.slice(200, 260), nowhere), whole.logits[259]!, 1e-4);
     for (let i = 260; i < tokens.length; i++) {
       expectClose(await decoder.append([tokens[i]!], nowhere), whole.logits[i]!, 1e-4);
@@ -141,7 +143,7 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
     );
     const position = 100;
     const prefix = holdPrefix(files.description.shape, position, ragged.map(toHeld));
-    const decoder = new Decoder(await sessions.get('decode'), files.description.shape, prefix);
+    const decoder = new Decoder(new DecodeRuns(sessions, files.description.shape), prefix);
     const suffix = tokens.slice(0, 5);
     let expected: number[] = [];
     for (const [i, token] of suffix.entries()) expected = naive.step(token, position + i, ragged);
@@ -171,14 +173,4 @@ function toHeld({ keys, values, logMass }: NaiveEntries): HeldHead {
     values: Float32Array.from(values.flat()),
     logMass: Float32Array.from(logMass),
   };
-}
-
-function expectClose(found: ArrayLike<number>, expected: readonly number[], tolerance: number): void {
-  expect(found.length).toBe(expected.length);
-  let worst = 0;
-  for (let i = 0; i < found.length; i++) {
-    const difference = Math.abs(found[i]! - expected[i]!);
-    worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference);
-  }
-  expect(worst).toBeLessThan(tolerance);
 }

@@ -1,6 +1,7 @@
 import { GgufModel } from '@app/gguf-model';
 import type { AttentionKind, Policy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
+import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
 import type { Generation } from './engine-port.js';
@@ -16,11 +17,15 @@ import { Sessions } from './sessions.js';
  * come out. In the calling thread; nothing here is for serving.
  */
 export class Probe {
+  private readonly runs: DecodeRuns;
+
   private constructor(
     readonly gguf: GgufModel,
     readonly shape: LlamaShape,
     private readonly sessions: Sessions,
-  ) {}
+  ) {
+    this.runs = new DecodeRuns(sessions, shape);
+  }
 
   static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Probe> {
     const gguf = await GgufModel.open(modelPath);
@@ -62,13 +67,13 @@ export class Probe {
 
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */
   async forced(prefix: HeldPrefix, suffix: readonly number[], answer: readonly number[]): Promise<Float32Array> {
-    const decoder = new Decoder(await this.sessions.get('decode'), this.shape, prefix);
+    const decoder = new Decoder(this.runs, prefix);
     return decoder.append([...suffix, ...answer.slice(0, -1)], checkpoint, suffix.length - 1);
   }
 
   /** The greedy answer. */
   async greedy(prefix: HeldPrefix, suffix: readonly number[], maxTokens: number): Promise<Generation> {
-    const decoder = new Decoder(await this.sessions.get('decode'), this.shape, prefix);
+    const decoder = new Decoder(this.runs, prefix);
     const sampling = { temperature: 0, topP: 1, maxTokens, stop: [] };
     return generate(decoder, this.gguf.tokenizer, { suffix, sampling }, checkpoint);
   }

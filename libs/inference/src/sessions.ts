@@ -8,6 +8,7 @@ const PHASE_OPTIONS: Record<Phase, { spinning: '0' | '1' }> = {
   prefill: { spinning: '0' },
   // A decode step is a thousand short operators: waking threads for each costs more than the work.
   decode: { spinning: '1' },
+  'decode-documents': { spinning: '1' },
 };
 
 /** Opens each graph's session on first use. */

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BLOCK_SIZE, quantizeBlocks } from './quantize-blocks.js';
 import { ropeTable } from './rope-table.js';
-import { tailBias } from './tail-bias.js';
 
 describe('8-bit blocks', () => {
   test('every value comes back within half a step of its block', () => {
@@ -55,17 +54,4 @@ describe('RoPE table', () => {
     expect(scaled.cosine[6 * 2]).toBeCloseTo(Math.cos(3), 6);
     expect(scaled.cosine[6 * 2 + 1]).toBeCloseTo(Math.cos((3 * 100 ** -0.5) / 4), 6);
   });
-});
-
-test('tail bias: a query sees all earlier whole tokens and its own past, in every query head alike', () => {
-  const [group, fresh, before] = [2, 3, 2];
-  const bias = tailBias(group, fresh, before);
-  for (let head = 0; head < group; head++) {
-    for (let query = 0; query < fresh; query++) {
-      const row = [...bias.subarray((head * fresh + query) * 5, (head * fresh + query + 1) * 5)];
-      expect(row).toEqual(
-        [0, 0, 0, 0, 0].map((open, column) => (column <= before + query ? open : Number.NEGATIVE_INFINITY)),
-      );
-    }
-  }
 });

@@ -8,18 +8,29 @@ export const IO = {
   logitRows: 'logit_rows',
   /** float `[m, vocabulary]` */
   logits: 'logits',
-  /** float `[group * n, t + n]`: 0 where a query may look, -inf elsewhere; t is 0 in the prefill graph */
+  /**
+   * float: 0 where a query may look, -inf elsewhere.
+   * prefill `[group * n, n]`; decode `[items, 1, group * r, c + r]`, or with 1 in place of group * r where r is 1.
+   */
   tailBias: 'tail_bias',
   /** float `[s, group * n]`: how much each query counts in each of s sums of attention; s may be 0 (prefill graph) */
   queryWeight: 'query_weight',
-  /** int64 `[1]`: t + n (decode graph) */
-  tailLength: 'tail_length',
+  /** int64 `[1]` r: the n tokens of a run are those of n / r items, r in a row each (decode graphs) */
+  rowsPerItem: 'rows_per_item',
+  /** int64 `[kvHeads * slots]` query rows of each KV head and slot (decode graphs) */
+  headRows: 'head_rows',
+  /** int64 `[queryHeads * n]` for each row in order (KV head, slot, item, query head, token) its place in order (item, KV head, query head, token) */
+  toHeads: 'to_heads',
+  /** int64 `[queryHeads * n]` the other way round */
+  toItems: 'to_items',
   /** float `[M, D]`, one a layer and KV head, each with its own M */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
-  /** float `[M]` log of the tokens each entry stands for (decode graph) */
+  /** float `[M]` log of the tokens each entry stands for (decode graphs) */
   prefixLogMass: (layer: number, head: number) => `prefix_log_mass.${layer}.${head}`,
-  /** float `[t, kvHeads, D]` whole tokens after the prefix (decode graph) */
+  /** The name that a prefix input has for the document of a slot (decode graphs); slot 0 has the plain one. */
+  inSlot: (name: string, slot: number) => (slot === 0 ? name : `${name}@${slot}`),
+  /** float `[items, kvHeads, c, D]` whole tokens of each item after its prefix, c at most for each (decode graphs) */
   tailKey: (layer: number) => `tail_key.${layer}`,
   tailValue: (layer: number) => `tail_value.${layer}`,
   /** float `[1, n, kvHeads * D]` keys, after RoPE, of the n tokens */

@@ -1,18 +1,23 @@
-import { attention, attentionSums } from './attention.js';
+import { attentionSums, prefillAttention } from './attention.js';
+import { decodeAttention } from './decode-attention.js';
 import { GraphBuilder, type Value } from './graph-builder.js';
 import { linear } from './linear.js';
 import type { LayerWeights, LlamaDescription } from './llama-description.js';
 import { IO } from './names.js';
-import type { Phase, StepValues } from './step-values.js';
+import { type Attention, DOCUMENT_SLOTS, type Phase, type StepValues } from './step-values.js';
 
 /** Builds one graph and encodes it. Inputs and outputs are those of `IO`. */
 export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const { shape } = model;
   const graph = new GraphBuilder(`llama-${phase}`);
-  const step = stepInputs(graph, model, phase);
+  const step = stepInputs(graph, model);
+  const attention =
+    phase === 'prefill' ? prefillAttention(graph, step) : decodeAttention(graph, step, DOCUMENT_SLOTS[phase]);
   const tokens = graph.input(IO.tokens, 'int64', ['n']);
   let stream = graph.node('/embedding/Gather', 'Gather', [graph.weight(model.embedding), tokens]);
-  for (const [index, weights] of model.layers.entries()) stream = layer(graph, step, index, weights, stream);
+  for (const [index, weights] of model.layers.entries()) {
+    stream = layer(graph, shape.rmsEpsilon, attention, index, weights, stream);
+  }
 
   const rows = graph.input(IO.logitRows, 'int64', ['m']);
   const wanted = graph.node('/output/Gather', 'Gather', [stream, rows]);
@@ -22,41 +27,29 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   return graph.encode();
 }
 
-function stepInputs(graph: GraphBuilder, model: LlamaDescription, phase: Phase): StepValues {
+function stepInputs(graph: GraphBuilder, model: LlamaDescription): StepValues {
   const { shape } = model;
-  const decode = phase === 'decode';
   return {
     shape,
-    phase,
     positions: graph.input(IO.positions, 'int64', [1, 'n']),
     ropeCosine: graph.weight(model.ropeCosine),
     ropeSine: graph.weight(model.ropeSine),
-    tailBias: graph.input(IO.tailBias, 'float', ['rows', 'tail']),
-    queryWeight: decode ? '' : graph.input(IO.queryWeight, 'float', ['sums', 'rows']),
-    scale: graph.float('attention_scale', 1 / Math.sqrt(shape.headSize)),
-    flat: graph.integers('shape_flat', [-1, shape.queryHeads * shape.headSize]),
-    headIndex: Array.from({ length: shape.kvHeads }, (_, head) => graph.integers(`head_${head}`, [head], [])),
-    queryHeads: graph.integers('shape_query_heads', [
-      -1,
-      shape.kvHeads,
-      shape.queryHeads / shape.kvHeads,
-      shape.headSize,
-    ]),
-    queryRows: graph.integers('shape_query_rows', [shape.kvHeads, -1, shape.headSize]),
-    keyHeads: graph.integers('shape_key_heads', [-1, shape.kvHeads, shape.headSize]),
-    perQueryHead: graph.integers('shape_per_query_head', [shape.queryHeads, -1, shape.headSize]),
     zero: graph.integers('zero', [0]),
-    one: decode ? graph.integers('one', [1]) : '',
-    end: decode ? graph.integers('end', [2 ** 31 - 1]) : '',
-    tailLength: decode ? graph.input(IO.tailLength, 'int64', [1]) : '',
+    flat: graph.integers('shape_flat', [-1, shape.queryHeads * shape.headSize]),
   };
 }
 
-function layer(graph: GraphBuilder, step: StepValues, index: number, weights: LayerWeights, stream: Value): Value {
+function layer(
+  graph: GraphBuilder,
+  rmsEpsilon: number,
+  attention: Attention,
+  index: number,
+  weights: LayerWeights,
+  stream: Value,
+): Value {
   const at = `/layers.${index}`;
-  const { rmsEpsilon } = step.shape;
   const normed = rmsNorm(graph, `${at}/attn_norm`, stream, graph.weight(weights.attentionNorm), rmsEpsilon);
-  const attended = attention(graph, step, index, {
+  const attended = attention(index, {
     query: linear(graph, `${at}/attn/q_proj`, normed, weights.query),
     key: linear(graph, `${at}/attn/k_proj`, normed, weights.key),
     value: linear(graph, `${at}/attn/v_proj`, normed, weights.value),

@@ -4,35 +4,34 @@ import type { LlamaShape } from './llama-description.js';
 /**
  * The graphs of one model.
  * - `prefill`: n tokens on top of what was read so far, every entry one token; and the attention each entry received.
- * - `decode`: n tokens on top of a compressed prefix and a tail of whole tokens.
+ * - `decode`: tokens of several items on top of their document's compressed prefix and of their own tails.
+ * - `decode-documents`: the same for the items of several documents at once, each document in a slot of its own.
  */
-export const PHASES = ['prefill', 'decode'] as const;
+export const PHASES = ['prefill', 'decode', 'decode-documents'] as const;
 export type Phase = (typeof PHASES)[number];
+export type DecodePhase = Exclude<Phase, 'prefill'>;
 
-/** Values that every layer of a graph shares. */
+/** Documents a run of each decode graph has room for. An empty slot costs a run about 1 ms, so one document has a graph of its own. */
+export const DOCUMENT_SLOTS: Readonly<Record<DecodePhase, number>> = { decode: 1, 'decode-documents': 4 };
+
+/** Values that every layer of a graph shares, whichever the graph. */
 export interface StepValues {
   readonly shape: LlamaShape;
-  readonly phase: Phase;
   readonly positions: Value;
   readonly ropeCosine: Value;
   readonly ropeSine: Value;
-  readonly tailBias: Value;
-  /** Prefill only; empty elsewhere. */
-  readonly queryWeight: Value;
-  /** Decode only; empty elsewhere. */
-  readonly tailLength: Value;
-  /** 1 / sqrt(headSize) */
-  readonly scale: Value;
-  /** One scalar index a KV head, for Gather. */
-  readonly headIndex: readonly Value[];
-  /** Targets of Reshape. */
-  readonly flat: Value;
-  readonly queryHeads: Value;
-  readonly queryRows: Value;
-  readonly keyHeads: Value;
-  readonly perQueryHead: Value;
-  /** Bounds and axes of Slice and Unsqueeze; `one` and `end` only in decode. */
+  /** Axis of Unsqueeze, bound of Slice. */
   readonly zero: Value;
-  readonly one: Value;
-  readonly end: Value;
+  /** Target of Reshape: `[n, queryHeads * D]`. */
+  readonly flat: Value;
 }
+
+/** Projections of the n tokens of a step: query `[n, queryHeads * D]`, key and value `[n, kvHeads * D]`. */
+export interface Projections {
+  readonly query: Value;
+  readonly key: Value;
+  readonly value: Value;
+}
+
+/** Adds one layer's attention to a graph; its value is `[n, queryHeads * D]`. */
+export type Attention = (layer: number, projections: Projections) => Value;

@@ -1,0 +1,147 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import { GgufModel } from '@app/gguf-model';
+import { IO } from '@app/onnx-graph';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { DecodeRuns } from './decode-runs.js';
+import { type HeldPrefix, holdPrefix } from './held-prefix.js';
+import { ModelFiles } from './model-files.js';
+import { data } from './prefix-reader.js';
+import { seededRandom } from './random.js';
+import { Sessions } from './sessions.js';
+import { Tails } from './tails.js';
+import { expectClose } from './testing/expect-close.js';
+import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
+
+const TOLERANCE = 1e-4;
+
+/** Items of several documents against a decoder that answers each by itself, one token at a time. */
+describe('decode runs against the naive decoder', () => {
+  const folder = mkdtempSync(joinPath(tmpdir(), 'longhaul-decode-'));
+  const random = seededRandom(11);
+  let gguf: GgufModel;
+  let sessions: Sessions;
+  let runs: DecodeRuns;
+  let naive: NaiveLlama;
+
+  /** A compressed prefix with other lengths and masses at every KV head, as both decoders hold it. */
+  interface Document {
+    readonly tokens: number;
+    readonly entries: readonly NaiveEntries[];
+    readonly held: HeldPrefix;
+  }
+
+  function document(tokens: number, most: number): Document {
+    const { headSize } = runs.shape;
+    const vector = () => Array.from({ length: headSize }, () => random() * 2 - 1);
+    const entries = naive.emptyCache().map((): NaiveEntries => {
+      const kept = Array.from({ length: 1 + Math.floor(random() * most) });
+      return {
+        keys: kept.map(vector),
+        values: kept.map(vector),
+        logMass: kept.map(() => Math.log(1 + Math.floor(random() * 9))),
+        attention: kept.map(() => 0),
+      };
+    });
+    const heads = entries.map(({ keys, values, logMass }) => ({
+      keys: Float32Array.from(keys.flat()),
+      values: Float32Array.from(values.flat()),
+      logMass: Float32Array.from(logMass),
+    }));
+    return { tokens, entries, held: holdPrefix(runs.shape, tokens, heads) };
+  }
+
+  /** An item that both decoders go on with, token by token. */
+  class Item {
+    private readonly cache: NaiveEntries[];
+    private position: number;
+
+    constructor(readonly document: Document) {
+      this.cache = structuredClone([...document.entries]);
+      this.position = document.tokens;
+    }
+
+    expected(tokens: readonly number[]): number[] {
+      return tokens.map((token) => naive.step(token, this.position++, this.cache)).at(-1)!;
+    }
+  }
+
+  beforeAll(async () => {
+    const path = joinPath(folder, 'tiny.gguf');
+    writeTinyGguf(path, { queryHeads: 6, kvHeads: 2, seed: 3 });
+    gguf = await GgufModel.open(path);
+    const files = await ModelFiles.prepare(gguf, folder, 'f32');
+    sessions = new Sessions(files, 1);
+    runs = new DecodeRuns(sessions, files.description.shape);
+    naive = await NaiveLlama.load(gguf);
+  });
+  afterAll(async () => {
+    await sessions.close();
+    await gguf.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const token = (): number => Math.floor(random() * runs.shape.vocabulary);
+  const suffix = (): number[] => Array.from({ length: 1 + Math.floor(random() * 80) }, token);
+
+  /** Reads the items' suffixes side by side, behind their document. */
+  async function join(items: readonly Item[], tails: Tails): Promise<void> {
+    const suffixes = items.map(suffix);
+    const ends = suffixes.map((_, i) => suffixes.slice(0, i + 1).flat().length);
+    const alone = new Tails(runs.shape);
+    alone.add();
+    const outputs = await runs.read(
+      items[0]!.document.held,
+      suffixes,
+      ends.map((end) => end - 1),
+      alone,
+    );
+    for (const [i, item] of items.entries()) {
+      tails.add();
+      tails.append(tails.items - 1, outputs, ends[i]! - suffixes[i]!.length, suffixes[i]!.length);
+      expectClose(rowOf(data(outputs, IO.logits), i), item.expected(suffixes[i]!), TOLERANCE);
+    }
+  }
+
+  async function step(items: readonly Item[], tails: Tails): Promise<void> {
+    const tokens = items.map(token);
+    const layout = runs.layOut(items.map((item) => item.document.held));
+    const logits = await runs.step(layout, tokens, tails);
+    for (const [i, item] of items.entries()) expectClose(rowOf(logits, i), item.expected([tokens[i]!]), TOLERANCE);
+  }
+
+  const rowOf = (logits: Float32Array, row: number) =>
+    logits.subarray(row * runs.shape.vocabulary, (row + 1) * runs.shape.vocabulary);
+
+  test('items of one document are rows of one product, and come and go at any step', async () => {
+    const shared = document(100, 60);
+    const items = Array.from({ length: 5 }, () => new Item(shared));
+    const tails = new Tails(runs.shape);
+    const running = items.slice(0, 3);
+    await join(running, tails);
+    await step(running, tails);
+    running.push(items[3]!);
+    await join([items[3]!], tails);
+    await step(running, tails);
+    tails.remove(1);
+    running[1] = running.pop()!;
+    await step(running, tails);
+    running.push(items[4]!);
+    await join([items[4]!], tails);
+    for (let i = 0; i < 70; i++) await step(running, tails);
+  });
+
+  test('items of several documents in one run, in any order', async () => {
+    const documents = [document(40, 30), document(90, 5), document(7, 80)];
+    const items = [0, 1, 0, 2, 1].map((index) => new Item(documents[index]!));
+    const tails = new Tails(runs.shape);
+    for (const item of items) await join([item], tails);
+    for (let i = 0; i < 3; i++) await step(items, tails);
+    tails.remove(0);
+    items[0] = items.pop()!;
+    for (let i = 0; i < 2; i++) await step(items, tails);
+    expect(runs.layOut(items.map(({ document: { held } }) => held)).phase).toBe('decode-documents');
+  });
+});
