@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   if ('missing' in calibration) console.warn(`budgets are uniform: ${calibration.missing}`);
   const settings = {
     probe,
-    sensitivity: 'missing' in calibration ? undefined : calibration.sensitivity,
+    calibration: 'missing' in calibration ? undefined : calibration,
     policies: list(values.policies),
     budgets: list(values.budgets).map(Number),
     modes,

@@ -1,6 +1,6 @@
 import type { FullCache, HeldPrefix, Probe } from '@app/inference';
 import { divergence, heldBytes } from '@app/inference';
-import { type AttentionKind, createPolicy, type Policy } from '@app/kv-policy';
+import { type AttentionKind, createPolicy, type HeadCalibration, type Policy } from '@app/kv-policy';
 import { mean } from '../averages.js';
 import type { QualitySample } from './datasets.js';
 import { scoreAnswer } from './metrics.js';
@@ -9,7 +9,7 @@ import { type QualityRow, rowKey } from './rows.js';
 
 export interface MeasureSettings {
   readonly probe: Probe;
-  readonly sensitivity: Float32Array | undefined;
+  readonly calibration: HeadCalibration | undefined;
   /** Without `full`, which is measured for every sample. */
   readonly policies: readonly string[];
   readonly budgets: readonly number[];
@@ -77,7 +77,7 @@ export async function* measureSample(
     for (const { policy: name, budget } of open) {
       const policy = createPolicy(name, { scoring: mode === 'seen' ? 'questions' : 'window' });
       const start = performance.now();
-      const held = probe.compress(reading.cache, policy, budget, settings.sensitivity);
+      const held = probe.compress(reading.cache, policy, budget, settings.calibration);
       const scoring = policy.needs.attention.includes('questions') ? reading.questionSeconds : 0;
       const seconds = (performance.now() - start) / 1000 + scoring;
       const logits = await probe.forced(held, reading.suffix, reading.answer);

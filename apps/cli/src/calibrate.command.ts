@@ -1,7 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, measureSensitivity, Probe } from '@app/inference';
+import { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, measureHeads, Probe } from '@app/inference';
 import { Command, InvalidArgumentError } from 'commander';
 import { calibrationSamples } from './calibration-samples.js';
 import { ProgressLine } from './progress-line.js';
@@ -22,7 +22,7 @@ interface CalibrateOptions {
 /** `longhaul calibrate`: measures how much each KV head of a model matters, once, and writes it beside the model. */
 export function calibrateCommand(): Command {
   return new Command('calibrate')
-    .description('measure the sensitivity of every KV head, for policies that spread their budget by it')
+    .description('measure what each KV head loses by compression, for policies that spread their budget by it')
     .option('--model <file>', 'GGUF file', join(ROOT, 'models/smollm2-135m-instruct.q4_1.gguf'))
     .option('--documents <dir>', 'folder of plain texts to make tasks from', join(ROOT, 'examples/documents'))
     .option('--out <file>', 'where to write (default: beside the model, as .calibration.json)')
@@ -50,23 +50,21 @@ async function calibrate(options: CalibrateOptions): Promise<void> {
       `${samples.length} tasks of ${options.length} tokens, ${probe.shape.layers} x ${probe.shape.kvHeads} KV heads`,
     );
     const progress = new ProgressLine('calibrating');
-    const sensitivity = await measureSensitivity(probe, samples, (share) => progress.show(share));
+    const { sensitivity, shares, loss } = await measureHeads(probe, samples, (share) => progress.show(share));
     progress.end();
-    const { layers, kvHeads } = probe.shape;
+    const { kvHeads } = probe.shape;
     const file: CalibrationFile = {
       version: CALIBRATION_VERSION,
       model_sha256: await probe.gguf.contentHash(),
-      sensitivity: Array.from({ length: layers }, (_, layer) =>
-        Array.from(sensitivity.subarray(layer * kvHeads, (layer + 1) * kvHeads), (value) =>
-          Number(value.toPrecision(4)),
-        ),
-      ),
+      sensitivity: inRows(rounded(sensitivity), kvHeads),
+      shares: rounded(shares),
+      loss: inRows(inRows(rounded(loss), shares.length), kvHeads),
       made: {
         command: `longhaul calibrate --samples ${options.samples} --length ${options.length} --seed ${options.seed}`,
         date: new Date().toISOString().slice(0, 10),
         precision: 'f32',
         measure:
-          'KL of the answer against the full cache with one KV head cut to 4 sinks and 64 recent tokens, mean 1 a task',
+          'KL of the answer against the full cache with one KV head cut to 4 sinks and 64 recent tokens (sensitivity) or merged to a share (loss)',
       },
     };
     await writeFile(`${out}.part`, `${JSON.stringify(file, null, 1)}\n`);
@@ -76,6 +74,12 @@ async function calibrate(options: CalibrateOptions): Promise<void> {
   } finally {
     await probe.close();
   }
+}
+
+const rounded = (values: Float32Array): number[] => Array.from(values, (value) => Number(value.toPrecision(4)));
+
+function inRows<T>(values: readonly T[], length: number): T[][] {
+  return Array.from({ length: values.length / length }, (_, row) => values.slice(row * length, (row + 1) * length));
 }
 
 /** Which heads matter most, and how unevenly. */

@@ -13,6 +13,17 @@ const good = {
     [1, 0.5],
     [0, 2.5],
   ],
+  shares: [0.1, 0.5],
+  loss: [
+    [
+      [3, 1],
+      [0.5, 0.25],
+    ],
+    [
+      [0, 0],
+      [2, 1.5],
+    ],
+  ],
   made: {},
 };
 
@@ -29,8 +40,12 @@ describe('calibration file', () => {
     expect(calibrationPath('/models/a.b.GGUF')).toBe('/models/a.b.calibration.json');
   });
 
-  test('gives one sensitivity a layer and KV head', async () => {
-    expect(await read(JSON.stringify(good))).toEqual({ sensitivity: Float32Array.of(1, 0.5, 0, 2.5) });
+  test('gives sensitivity and losses of every layer and KV head', async () => {
+    expect(await read(JSON.stringify(good))).toEqual({
+      sensitivity: Float32Array.of(1, 0.5, 0, 2.5),
+      shares: Float32Array.of(0.1, 0.5),
+      loss: Float32Array.of(3, 1, 0.5, 0.25, 0, 0, 2, 1.5),
+    });
   });
 
   test.each([
@@ -38,6 +53,9 @@ describe('calibration file', () => {
     ['not JSON', '{', 'not JSON'],
     ['of another version', JSON.stringify({ ...good, version: 99 }), 'version 99'],
     ['of another model', JSON.stringify({ ...good, model_sha256: 'def' }), 'another model'],
+    ['without shares', JSON.stringify({ ...good, shares: [] }), 'no ascending shares'],
+    ['of shares in disorder', JSON.stringify({ ...good, shares: [0.5, 0.1] }), 'no ascending shares'],
+    ['of other shares than losses', JSON.stringify({ ...good, shares: [0.1, 0.2, 0.5] }), '2 x 2'],
     ['too short', JSON.stringify({ ...good, sensitivity: [[1, 2]] }), '2 x 2'],
     [
       'not of numbers',

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { GgufModel } from '@app/gguf-model';
-import { createPolicy } from '@app/kv-policy';
+import { createPolicy, type HeadCalibration } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { type Calibration, calibrationPath, readCalibration } from './calibration-file.js';
 import { DecodeRuns } from './decode-runs.js';
@@ -35,7 +35,7 @@ export interface EngineOptions {
 export class Engine implements EnginePort {
   readonly model: EngineModel;
   private readonly shape: LlamaShape;
-  private readonly sensitivity: Float32Array | undefined;
+  private readonly calibration: HeadCalibration | undefined;
   private readonly held = new Map<CacheHandle, HeldPrefix>();
   private nextHandle = 1;
 
@@ -46,7 +46,7 @@ export class Engine implements EnginePort {
     calibration: Calibration,
   ) {
     this.shape = files.description.shape;
-    this.sensitivity = 'sensitivity' in calibration ? calibration.sensitivity : undefined;
+    this.calibration = 'missing' in calibration ? undefined : calibration;
     const { contextLength, layers, kvHeads, headSize } = this.shape;
     const uncalibrated = 'missing' in calibration ? { uncalibrated: calibration.missing } : {};
     this.model = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize), ...uncalibrated };
@@ -69,7 +69,7 @@ export class Engine implements EnginePort {
     const seen = questions.length > 0;
     const policy = createPolicy(compression.policy, { scoring: seen ? 'questions' : 'window' });
     const { layers, kvHeads } = this.shape;
-    const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, this.sensitivity);
+    const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, this.calibration);
     this.checkContext(tokens.length, 0);
     const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
     const attention = shrinks ? policy.needs.attention : [];
@@ -78,7 +78,7 @@ export class Engine implements EnginePort {
     const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint: checkpoint(signal) });
     const compressStart = performance.now();
     if (attention.includes('questions')) await scoreQuestions(session, cache, questions, checkpoint(signal));
-    const prefix = compress(cache, policy, compression.budget, { sensitivity: this.sensitivity });
+    const prefix = compress(cache, policy, compression.budget, { calibration: this.calibration });
     const end = performance.now();
     const handle = this.nextHandle++ as CacheHandle;
     this.held.set(handle, prefix);

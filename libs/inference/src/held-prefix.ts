@@ -1,4 +1,4 @@
-import type { Policy } from '@app/kv-policy';
+import type { HeadCalibration, Policy } from '@app/kv-policy';
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import { Tensor } from 'onnxruntime-node';
 import type { FullCache } from './full-cache.js';
@@ -31,8 +31,8 @@ export function heldBytes({ heads }: HeldPrefix): number {
 }
 
 export interface CompressOptions {
-  /** `[layers * kvHeads]` of the model's calibration. */
-  readonly sensitivity?: Float32Array | undefined;
+  /** Of the model. */
+  readonly calibration?: HeadCalibration | undefined;
   /** Leaves the full cache whole; else each head's arrays are let go as soon as they are merged. */
   readonly keepSource?: boolean;
 }
@@ -44,7 +44,7 @@ export interface CompressOptions {
 export function compress(cache: FullCache, policy: Policy, budget: number, options: CompressOptions = {}): HeldPrefix {
   const { shape, tokens } = cache;
   const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
-  const entries = policy.allocate(room, budget, options.sensitivity);
+  const entries = policy.allocate(room, budget, options.calibration);
   const mass = new Float32Array(tokens).fill(1);
   const similarity = new Float32Array(policy.needs.similarity ? Math.max(tokens - 1, 0) : 0);
   const heads = cache.keys.map((keys, index): HeldHead => {

@@ -16,9 +16,9 @@ export type {
   TokenLogprob,
 } from './engine-port.js';
 export type { FullCache } from './full-cache.js';
+export { type CalibrationSample, measureHeads } from './head-calibration.js';
 export type { HeldPrefix } from './held-prefix.js';
 export { heldBytes } from './held-prefix.js';
 export { ModelFiles, type Precision } from './model-files.js';
 export { Probe } from './probe.js';
-export { type CalibrationSample, measureSensitivity } from './sensitivity.js';
 export { startEngine } from './start-engine.js';

@@ -1,5 +1,5 @@
 import { GgufModel } from '@app/gguf-model';
-import type { AttentionKind, Policy } from '@app/kv-policy';
+import type { AttentionKind, HeadCalibration, Policy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
@@ -61,8 +61,8 @@ export class Probe {
     await scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint);
   }
 
-  compress(cache: FullCache, policy: Policy, budget: number, sensitivity?: Float32Array): HeldPrefix {
-    return compress(cache, policy, budget, { sensitivity, keepSource: true });
+  compress(cache: FullCache, policy: Policy, budget: number, calibration?: HeadCalibration): HeldPrefix {
+    return compress(cache, policy, budget, { calibration, keepSource: true });
   }
 
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */

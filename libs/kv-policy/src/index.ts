@@ -1,4 +1,4 @@
-export { type Allocation, assertBudget, type CacheShape } from './allocation/allocation.js';
+export { type Allocation, assertBudget, type CacheShape, type HeadCalibration } from './allocation/allocation.js';
 export {
   type AttentionKind,
   type Combine,

@@ -1,4 +1,4 @@
-import { inProportion } from './allocation/in-proportion.js';
+import { leastLoss } from './allocation/least-loss.js';
 import { pyramid } from './allocation/pyramid.js';
 import { twoClasses } from './allocation/two-classes.js';
 import { uniform } from './allocation/uniform.js';
@@ -17,6 +17,8 @@ import { MASS_MODES, type MassMode, mergeAdjacent } from './reduction/merge-adja
 import { mergeByCost } from './reduction/merge-by-cost.js';
 import { mergeEvicted } from './reduction/merge-evicted.js';
 import { spreadEvicted } from './reduction/spread-evicted.js';
+import { inEqualShares } from './score/in-equal-shares.js';
+import { largestAround } from './score/largest-around.js';
 import { pooled } from './score/pooled.js';
 import { receivedAttention } from './score/received-attention.js';
 import { recency } from './score/recency.js';
@@ -40,15 +42,12 @@ export interface PolicyOptions {
    * the budget may come out; at budget 1 the threshold alone decides. Default: none, exactly the budget comes out.
    */
   readonly threshold?: number | undefined;
-  /**
-   * Calibrated policies: how steeply entries follow sensitivity, see `inProportion`; 1: in proportion. Default Infinity:
-   * two classes.
-   */
-  readonly power?: number | undefined;
 }
 
 /** Entries that the attention of a window is averaged over (the default of SnapKV's code). */
 const POOLING = 5;
+/** Entries around an attended one that are kept with it: what a question looks at is the name of a thing, what it needs stands beside it. */
+const PHRASE = 17;
 /** Attention sinks (StreamingLLM, arXiv 2309.17453). */
 const SINKS = 4;
 /** Most recent entries that calibrated policies leave alone. */
@@ -56,12 +55,9 @@ const RECENT = 16;
 
 const accumulated = receivedAttention('all');
 const pooledWindow = (scoring: Scoring = 'window') => pooled(receivedAttention(scoring), POOLING);
-const calibrated = (floorShare: number, power = Number.POSITIVE_INFINITY) =>
-  power === Number.POSITIVE_INFINITY ? twoClasses(floorShare) : inProportion(floorShare, power);
-
-/** Share of the cache that insensitive heads keep at larger budgets. */
-const FLOOR = 0.2;
-/** The same where they keep no more than sinks and recent entries. */
+const neighbourhood = (scoring: Scoring = 'window') =>
+  inEqualShares(pooledWindow(scoring), largestAround(receivedAttention(scoring), PHRASE));
+/** Share of the cache that insensitive heads keep where they hold no more than sinks and recent entries. */
 const STREAMING_FLOOR = 0.05;
 
 const recentHalf = (entries: number): Ends => ({ sinks: 0, recent: Math.floor(entries / 2) });
@@ -79,28 +75,24 @@ const POLICIES = {
   full: () => full,
 
   /**
-   * Ours. The attention of the last 32 queries (or of the questions) averaged over 5 neighbours; two classes of heads with
-   * a floor of min(20 %, 0.6 x budget); adjacent pairs joined by cost, 4 sinks and 16 recent entries left alone, log mass.
+   * Ours. The attention of the last 32 queries (or of the questions), what an entry's neighbourhood received on average and
+   * at most; entries given to the heads that lose most without them, see `leastLoss`; adjacent pairs joined by cost, 4
+   * sinks and 16 recent entries left alone, log mass.
    */
-  'calibrated-merge': ({ scoring, power }) =>
-    composePolicy(
-      'calibrated-merge',
-      pooledWindow(scoring),
-      calibrated(FLOOR, power),
-      mergeByCost(fixedEnds(SINKS, RECENT)),
-    ),
+  'calibrated-merge': ({ scoring }) =>
+    composePolicy('calibrated-merge', neighbourhood(scoring), leastLoss, mergeByCost(fixedEnds(SINKS, RECENT))),
 
   /** `calibrated-merge` with eviction in place of merging: same score, same allocation, same ends kept. */
-  'calibrated-evict': ({ scoring, power }) =>
-    composePolicy('calibrated-evict', pooledWindow(scoring), calibrated(FLOOR, power), evict(fixedEnds(SINKS, RECENT))),
+  'calibrated-evict': ({ scoring }) =>
+    composePolicy('calibrated-evict', neighbourhood(scoring), leastLoss, evict(fixedEnds(SINKS, RECENT))),
 
   /**
    * DuoAttention (arXiv 2410.10819): retrieval heads keep everything, the others 4 sinks and recent entries. Published: heads
-   * are found by optimising gates, and the others keep 64 + 256 entries whatever the length. Here: by the same
-   * sensitivities as ours, and the others keep min(5 %, 0.6 x budget), about as much at 8k, so that the budget is met.
+   * are found by optimising gates, and the others keep 64 + 256 entries whatever the length. Here: by the loss each causes
+   * when it alone is cut like that, and the others keep min(5 %, 0.6 x budget), about as much at 8k, so that the budget is met.
    */
-  'duo-attention': ({ power }) =>
-    composePolicy('duo-attention', recency, calibrated(STREAMING_FLOOR, power), evict(fixedEnds(SINKS, 0))),
+  'duo-attention': () =>
+    composePolicy('duo-attention', recency, twoClasses(STREAMING_FLOOR), evict(fixedEnds(SINKS, 0))),
 
   /**
    * KVMerger (arXiv 2407.08454), see `mergeAdjacent`: sigma 5, protected shares as published. Published is mass `count` and
@@ -176,12 +168,11 @@ export function isPolicyName(name: unknown): name is PolicyName {
  */
 export function createPolicy(name: string, options: PolicyOptions = {}): Policy {
   if (!isPolicyName(name)) throw new UnknownPolicyError(name, policyNames);
-  const { mass, scoring, threshold, power } = options;
+  const { mass, scoring, threshold } = options;
   if (mass !== undefined && !MASS_MODES.includes(mass)) throw new InvalidMassModeError(mass, MASS_MODES);
   if (scoring !== undefined && !SCORINGS.includes(scoring)) throw new InvalidScoringError(scoring, SCORINGS);
   if (threshold !== undefined && !(Math.abs(threshold) <= 1)) {
     throw new InvalidPolicyNumberError('threshold', 'from -1 to 1', threshold);
   }
-  if (power !== undefined && !(power >= 0)) throw new InvalidPolicyNumberError('power', 'of at least 0', power);
   return POLICIES[name](options);
 }

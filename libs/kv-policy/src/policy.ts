@@ -1,4 +1,4 @@
-import { type Allocation, assertBudget, type CacheShape } from './allocation/allocation.js';
+import { type Allocation, assertBudget, type CacheShape, type HeadCalibration } from './allocation/allocation.js';
 import type { HeadPlan, HeadStatistics, StatisticsNeeded } from './plan.js';
 import { keepAll, type Reduction } from './reduction/reduction.js';
 import type { Score } from './score/score.js';
@@ -11,7 +11,7 @@ import type { Score } from './score/score.js';
  */
 export interface Policy {
   readonly name: string;
-  /** Whether it allocates by a model's sensitivities; the others ignore them. */
+  /** Whether it allocates by a model's calibration; the others ignore it. */
   readonly calibrated: boolean;
   /**
    * Whether `plan` keeps exactly what was allocated. Where not, the allocation is the most that a head can keep and the
@@ -23,11 +23,10 @@ export interface Policy {
   /**
    * Entries that each KV head keeps, `[layers * kvHeads]`, row-major, 1 <= n <= tokens. Depends on nothing but the
    * shape and the model, so that the size of a cache is known before its document is read.
-   * @param sensitivity `[layers * kvHeads]` KL of the answer when that head alone is cut; without it every head of a
-   * calibrated policy keeps the same
+   * @param calibration of the model; without it every head of a calibrated policy keeps the same
    * @throws InvalidBudgetError unless 0 < budget <= 1
    */
-  allocate(shape: CacheShape, budget: number, sensitivity?: Float32Array): Int32Array;
+  allocate(shape: CacheShape, budget: number, calibration?: HeadCalibration): Int32Array;
   /**
    * A plan of min(entries, T) kept entries (`full`: T; at most that many where the policy is not `exact`).
    * Deterministic. `entries` is an integer >= 1.
@@ -46,13 +45,10 @@ export function composePolicy(name: string, score: Score, allocation: Allocation
     calibrated: allocation.calibrated,
     exact: reduction.mayKeepLess !== true,
     needs,
-    allocate(shape, budget, sensitivity) {
+    allocate(shape, budget, calibration) {
       assertBudget(budget);
-      const heads = shape.layers * shape.kvHeads;
-      if (sensitivity !== undefined && !(sensitivity.length === heads && sensitivity.every(Number.isFinite))) {
-        throw new RangeError(`Expected finite sensitivities of ${heads} KV heads, found [${sensitivity}].`);
-      }
-      return allocation.allocate(shape, budget, sensitivity);
+      if (calibration !== undefined) assertFits(calibration, shape);
+      return allocation.allocate(shape, budget, calibration);
     },
     plan(head, entries) {
       if (!Number.isInteger(entries) || entries < 1) {
@@ -69,4 +65,14 @@ export function composePolicy(name: string, score: Score, allocation: Allocation
 function checkLength(name: string, values: Float32Array | undefined, length: number): void {
   const found = values?.length ?? 0;
   if (found < length) throw new RangeError(`Expected ${length} values of ${name}, found ${found}.`);
+}
+
+function assertFits({ sensitivity, shares, loss }: HeadCalibration, { layers, kvHeads }: CacheShape): void {
+  const heads = layers * kvHeads;
+  const fits = sensitivity.length === heads && shares.length > 0 && loss.length === heads * shares.length;
+  if (fits && sensitivity.every(Number.isFinite) && loss.every(Number.isFinite)) return;
+  throw new RangeError(
+    `Expected a calibration of ${heads} KV heads in finite numbers, found ${sensitivity.length} sensitivities and ` +
+      `${loss.length} losses at ${shares.length} shares.`,
+  );
 }

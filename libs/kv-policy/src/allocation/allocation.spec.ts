@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPolicy, policyNames } from '../index.js';
 import { budgets } from '../testing/heads.js';
-import type { CacheShape } from './allocation.js';
-import { inProportion } from './in-proportion.js';
+import type { CacheShape, HeadCalibration } from './allocation.js';
+import { leastLoss } from './least-loss.js';
 import { pyramid } from './pyramid.js';
 import { twoClasses } from './two-classes.js';
 
@@ -15,16 +15,29 @@ const shapes: fc.Arbitrary<CacheShape> = fc.record({
 const heads = ({ layers, kvHeads }: CacheShape) => layers * kvHeads;
 const sum = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0);
 
-/** A shape with a sensitivity for each head, few levels among them making ties common. */
+const SHARES = Float32Array.of(0.02, 0.1, 0.4);
+
+/** A calibration with these sensitivities, and losses that fall from them. */
+const withSensitivity = (sensitivity: Float32Array): HeadCalibration => ({
+  sensitivity,
+  shares: SHARES,
+  loss: Float32Array.from([...sensitivity].flatMap((s) => [s, s / 2, s / 8])),
+});
+
+/** Few levels among them make ties common. */
+const levels = fc.oneof(fc.constantFrom(0, 0.5, 1), fc.float({ min: 0, max: 4, noNaN: true }));
+const manyLevels = (count: number) =>
+  fc.array(levels, { minLength: count, maxLength: count }).map((values) => Float32Array.from(values));
+
+/** A shape with a calibration; the losses may rise with the share, as measured ones sometimes do. */
 const calibrated = shapes.chain((shape) =>
   fc.record({
     shape: fc.constant(shape),
-    sensitivity: fc
-      .array(fc.oneof(fc.constantFrom(0, 0.5, 1), fc.float({ min: 0, max: 4, noNaN: true })), {
-        minLength: heads(shape),
-        maxLength: heads(shape),
-      })
-      .map((values) => Float32Array.from(values)),
+    calibration: fc.record({
+      sensitivity: manyLevels(heads(shape)),
+      shares: fc.constant(SHARES),
+      loss: manyLevels(heads(shape) * SHARES.length),
+    }),
   }),
 );
 
@@ -36,7 +49,7 @@ const wanted = (shape: CacheShape, budget: number) =>
   Math.max(heads(shape), Math.floor(budget * shape.tokens * heads(shape)));
 
 describe('every policy', () => {
-  it.each(policyNames)('%s without sensitivities allocates floor(budget x T) a head, on average', (name) => {
+  it.each(policyNames)('%s without a calibration allocates floor(budget x T) a head, on average', (name) => {
     fc.assert(
       fc.property(shapes, budgets, (shape, budget) => {
         const entries = createPolicy(name).allocate(shape, budget);
@@ -49,37 +62,37 @@ describe('every policy', () => {
     );
   });
 
-  it('says whether it is calibrated; only those that are heed sensitivities', () => {
+  it('says whether it is calibrated; only those that are heed a calibration', () => {
     const shape = { tokens: 1000, layers: 4, kvHeads: 2 };
-    const sensitivity = Float32Array.of(1, 8, 3, 4, 2, 6, 7, 5);
+    const calibration = withSensitivity(Float32Array.of(1, 8, 3, 4, 2, 6, 7, 5));
     const heeding = policyNames.filter((name) => {
       const policy = createPolicy(name);
-      const heeds = !Object.is(policy.allocate(shape, 0.35).join(), policy.allocate(shape, 0.35, sensitivity).join());
+      const heeds = !Object.is(policy.allocate(shape, 0.35).join(), policy.allocate(shape, 0.35, calibration).join());
       expect(policy.calibrated).toBe(heeds);
       return heeds;
     });
     expect(heeding).toEqual(['calibrated-merge', 'calibrated-evict', 'duo-attention']);
   });
 
-  it('refuses sensitivities of another model and ones that are no numbers', () => {
+  it('refuses calibrations of another model and ones that are no numbers', () => {
     const policy = createPolicy('calibrated-merge');
     const shape = { tokens: 10, layers: 1, kvHeads: 2 };
-    expect(() => policy.allocate(shape, 0.5, new Float32Array(3))).toThrow(
-      'sensitivities of 2 KV heads, found [0,0,0]',
+    expect(() => policy.allocate(shape, 0.5, withSensitivity(new Float32Array(3)))).toThrow(
+      'a calibration of 2 KV heads in finite numbers, found 3 sensitivities and 9 losses at 3 shares',
     );
-    expect(() => policy.allocate(shape, 0.5, Float32Array.of(1, Number.NaN))).toThrow(RangeError);
+    expect(() => policy.allocate(shape, 0.5, withSensitivity(Float32Array.of(1, Number.NaN)))).toThrow(RangeError);
   });
 });
 
 describe('two classes', () => {
   it('keeps the most sensitive heads whole, the others at the floor, and meets the total exactly', () => {
     fc.assert(
-      fc.property(calibrated, budgets, fc.constantFrom(0.2, 0.05), ({ shape, sensitivity }, budget, floorShare) => {
+      fc.property(calibrated, budgets, fc.constantFrom(0.2, 0.05), ({ shape, calibration }, budget, floorShare) => {
         const { tokens } = shape;
-        const entries = twoClasses(floorShare).allocate(shape, budget, sensitivity);
+        const entries = twoClasses(floorShare).allocate(shape, budget, calibration);
         const share = Math.min(floorShare, 0.6 * budget);
         const floor = Math.max(1, Math.floor(share * tokens));
-        const byRank = ranked(sensitivity).map((head) => entries[head]!);
+        const byRank = ranked(calibration.sensitivity).map((head) => entries[head]!);
         expect(sum(entries)).toBe(wanted(shape, budget));
         expect(byRank).toEqual([...byRank].sort((a, b) => b - a));
         expect(byRank.filter((n) => n !== tokens && n !== floor).length).toBeLessThanOrEqual(1);
@@ -98,55 +111,93 @@ describe('two classes', () => {
   it('gives the shares of the method: 18.75 % of the heads whole and the others 20 % at a budget of 35 %', () => {
     const shape = { tokens: 1000, layers: 8, kvHeads: 4 };
     const sensitivity = Float32Array.from({ length: 32 }, (_, head) => (head * 7) % 32);
-    const entries = twoClasses(0.2).allocate(shape, 0.35, sensitivity);
+    const entries = twoClasses(0.2).allocate(shape, 0.35, withSensitivity(sensitivity));
     for (const [head, n] of entries.entries()) expect(n).toBe(sensitivity[head]! >= 26 ? 1000 : 200);
     expect(sum(entries)).toBe(11200);
   });
 
   it('takes the earlier of equal heads', () => {
-    const entries = twoClasses(0.2).allocate({ tokens: 100, layers: 2, kvHeads: 2 }, 0.5, new Float32Array(4));
+    const equal = withSensitivity(new Float32Array(4));
+    const entries = twoClasses(0.2).allocate({ tokens: 100, layers: 2, kvHeads: 2 }, 0.5, equal);
     expect([...entries]).toEqual([100, 60, 20, 20]);
   });
 });
 
-describe('in proportion', () => {
-  it('meets the total exactly, more for the more sensitive, in proportion between floor and T', () => {
+describe('least loss', () => {
+  /** Loss of a head at every number of entries from the smallest measured one on: the least of all chords. */
+  function convexLoss({ shares, loss }: HeadCalibration, head: number, tokens: number): number[] {
+    const points = [...shares].map((share, i) => [
+      Math.max(i === 0 ? 1 : 0, Math.floor(share * tokens)),
+      loss[head * 3 + i]!,
+    ]);
+    points.push([tokens, 0]);
+    const from = points[0]![0]!;
+    return Array.from({ length: tokens - from + 1 }, (_, i) => {
+      const n = from + i;
+      let least = n === from ? points[0]![1]! : Number.POSITIVE_INFINITY;
+      for (const [a, lossA] of points as [number, number][])
+        for (const [b, lossB] of points as [number, number][])
+          if (a >= from && a < b && a <= n && n <= b)
+            least = Math.min(least, lossA + ((lossB - lossA) * (n - a)) / (b - a));
+      return least;
+    });
+  }
+
+  it('meets the total exactly', () => {
     fc.assert(
-      fc.property(calibrated, budgets, fc.constantFrom(0, 0.5, 1, 2, 40), ({ shape, sensitivity }, budget, power) => {
-        const entries = inProportion(0.1, power).allocate(shape, budget, sensitivity);
-        const floor = Math.max(1, Math.floor(Math.min(0.1, 0.6 * budget) * shape.tokens));
-        expect(sum(entries)).toBe(wanted(shape, budget));
-        expect(entries.every((n) => n >= floor && n <= shape.tokens)).toBe(true);
-        const byRank = ranked(sensitivity);
-        for (const [rank, head] of byRank.entries()) {
-          if (rank > 0) expect(entries[byRank[rank - 1]!]!).toBeGreaterThanOrEqual(entries[head]!);
-        }
-        // Heads strictly between the bounds share one level, up to the entry that rounding adds.
-        const between = byRank.filter((head) => entries[head]! > floor + 1 && entries[head]! < shape.tokens);
-        const positive = between.filter((head) => sensitivity[head]! > 0);
-        const lows = positive.map((head) => (entries[head]! - 1) / sensitivity[head]! ** power);
-        const highs = positive.map((head) => (entries[head]! + 1) / sensitivity[head]! ** power);
-        if (positive.length > 1) expect(Math.max(...lows)).toBeLessThanOrEqual(Math.min(...highs) * (1 + 1e-6));
+      fc.property(calibrated, budgets, ({ shape, calibration }, budget) => {
+        const entries = leastLoss.allocate(shape, budget, calibration);
+        const least = Math.max(1, Math.floor(SHARES[0]! * shape.tokens));
+        const spread = wanted(shape, budget) > least * heads(shape);
+        const mean = Math.max(1, Math.floor(budget * shape.tokens));
+        expect(sum(entries)).toBe(spread ? wanted(shape, budget) : mean * heads(shape));
+        expect(entries.every((n) => n >= (spread ? least : mean) && n <= shape.tokens)).toBe(true);
       }),
       { numRuns: 500 },
     );
   });
 
-  it('is uniform at power 0 and two classes at a steep power', () => {
-    const shape = { tokens: 1000, layers: 8, kvHeads: 4 };
-    const sensitivity = Float32Array.from({ length: 32 }, (_, head) => 1 + ((head * 7) % 32));
-    expect([...inProportion(0.2, 0).allocate(shape, 0.35, sensitivity)]).toEqual(Array(32).fill(350));
-    expect(inProportion(0.2, 500).allocate(shape, 0.35, sensitivity)).toEqual(
-      twoClasses(0.2).allocate(shape, 0.35, sensitivity),
+  it('loses no more than giving one entry at a time to the head that gains most by it', () => {
+    const small = fc.record({
+      // From 50 tokens on the shares measured are different numbers of entries.
+      shape: fc.record({ tokens: fc.integer({ min: 50, max: 70 }), layers: fc.constant(3), kvHeads: fc.constant(2) }),
+      loss: manyLevels(18),
+    });
+    fc.assert(
+      fc.property(small, fc.double({ min: 0.05, max: 1, noNaN: true }), ({ shape, loss }, budget) => {
+        const calibration = { sensitivity: new Float32Array(6), shares: SHARES, loss };
+        const curves = Array.from({ length: 6 }, (_, head) => convexLoss(calibration, head, shape.tokens));
+        const least = shape.tokens - curves[0]!.length + 1;
+        const total = wanted(shape, budget);
+        fc.pre(total > least * 6);
+        const greedy = Array<number>(6).fill(least);
+        const at = (head: number, n: number) => curves[head]![n - least] ?? Number.POSITIVE_INFINITY;
+        for (let left = total - least * 6; left > 0; left--) {
+          const gains = greedy.map((n, head) => at(head, n) - at(head, n + 1));
+          greedy[gains.indexOf(Math.max(...gains))]!++;
+        }
+        const lossOf = (entries: ArrayLike<number>) => sum(Array.from(entries, (n, head) => at(head, n)));
+        expect(lossOf(leastLoss.allocate(shape, budget, calibration))).toBeCloseTo(lossOf(greedy), 4);
+      }),
+      { numRuns: 300 },
     );
   });
 
-  it('is what a calibrated policy does with a power', () => {
-    const shape = { tokens: 1000, layers: 8, kvHeads: 4 };
-    const sensitivity = Float32Array.from({ length: 32 }, (_, head) => head);
-    const allocate = (power?: number) => createPolicy('calibrated-merge', { power }).allocate(shape, 0.35, sensitivity);
-    expect(allocate(1)).toEqual(inProportion(0.2, 1).allocate(shape, 0.35, sensitivity));
-    expect(allocate()).toEqual(twoClasses(0.2).allocate(shape, 0.35, sensitivity));
+  it('fills a head whole before another where an entry of it saves more, in both orders of heads', () => {
+    const shape = { tokens: 100, layers: 1, kvHeads: 2 };
+    const steep = {
+      sensitivity: new Float32Array(2),
+      shares: SHARES,
+      loss: Float32Array.of(4, 3.6, 2.4, 0.2, 0.1, 0.05),
+    };
+    expect([...leastLoss.allocate(shape, 0.51, steep)]).toEqual([100, 2]);
+    const turned = { ...steep, loss: Float32Array.of(0.2, 0.1, 0.05, 4, 3.6, 2.4) };
+    expect([...leastLoss.allocate(shape, 0.55, turned)]).toEqual([10, 100]);
+  });
+
+  it('is uniform where the budget is no more than the smallest share measured', () => {
+    const calibration = withSensitivity(Float32Array.of(1, 2));
+    expect([...leastLoss.allocate({ tokens: 1000, layers: 1, kvHeads: 2 }, 0.015, calibration)]).toEqual([15, 15]);
   });
 });
 

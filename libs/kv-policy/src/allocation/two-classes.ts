@@ -7,14 +7,16 @@ import { uniform } from './uniform.js';
  *
  * Every head gets floor(share x T) entries, share = min(floorShare, 0.6 x budget); as many of the most sensitive heads
  * as the rest pays for keep all T, and what is left over goes to the next one, so that the total is exactly
- * floor(budget x T x heads). Without sensitivities: uniform.
+ * floor(budget x T x heads). Without a calibration: uniform.
  */
 export function twoClasses(floorShare: number): Allocation {
   return {
     calibrated: true,
-    allocate(shape, budget, sensitivity) {
-      if (sensitivity === undefined) return uniform.allocate(shape, budget);
-      const floor = floorEntries(shape.tokens, budget, floorShare);
+    allocate(shape, budget, calibration) {
+      if (calibration === undefined) return uniform.allocate(shape, budget);
+      const { sensitivity } = calibration;
+      // Never so many that the budget buys nothing beyond the floor.
+      const floor = Math.max(1, Math.floor(Math.min(floorShare, 0.6 * budget) * shape.tokens));
       const entries = new Int32Array(sensitivity.length).fill(floor);
       let left = totalEntries(shape, budget) - floor * entries.length;
       for (const head of bySensitivity(sensitivity)) {
@@ -25,9 +27,4 @@ export function twoClasses(floorShare: number): Allocation {
       return entries;
     },
   };
-}
-
-/** Entries of a head that its sensitivity earns nothing: never so many that the budget buys nothing beyond them. */
-export function floorEntries(tokens: number, budget: number, floorShare: number): number {
-  return Math.max(1, Math.floor(Math.min(floorShare, 0.6 * budget) * tokens));
 }

@@ -2,13 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPolicy, DROPPED, type PolicyOptions } from '../index.js';
 import type { AttentionKind } from '../plan.js';
-import { best, budgets, type FilledHead, heads, indices, keptByBudget, membersOf } from '../testing/heads.js';
-
-/** Means over five neighbours, zeros beyond the ends, at the precision in which they are compared. */
-function slowPool(values: Float32Array): number[] {
-  const padded = [0, 0, ...values, 0, 0];
-  return indices(values.length).map((i) => Math.fround(padded.slice(i, i + 5).reduce((a, b) => a + b, 0) / 5));
-}
+import {
+  best,
+  budgets,
+  type FilledHead,
+  heads,
+  indices,
+  keptByBudget,
+  membersOf,
+  slowNeighbourhood,
+  slowPool,
+} from '../testing/heads.js';
 
 /** The ends first, as far as there is room for them, then the best of what lies between. */
 function slowKept(score: ArrayLike<number>, n: number, sinks: number, recent: number): number[] {
@@ -49,12 +53,16 @@ const POLICIES: Expected[] = [
       kept: (h, n) => slowKept(slowPool(h.attention.questions), n, 0, 32),
     },
   ]),
-  { policy: 'calibrated-evict', reads: ['window'], kept: (h, n) => slowKept(slowPool(h.attention.window), n, 4, 16) },
+  {
+    policy: 'calibrated-evict',
+    reads: ['window'],
+    kept: (h, n) => slowKept(slowNeighbourhood(h.attention.window), n, 4, 16),
+  },
   {
     policy: 'calibrated-evict',
     options: questions,
     reads: ['questions'],
-    kept: (h, n) => slowKept(slowPool(h.attention.questions), n, 4, 16),
+    kept: (h, n) => slowKept(slowNeighbourhood(h.attention.questions), n, 4, 16),
   },
 ];
 

@@ -10,19 +10,14 @@ import {
   indices,
   keptByBudget,
   membersOf,
+  slowNeighbourhood,
 } from '../testing/heads.js';
 
 const policy = createPolicy('calibrated-merge');
 
-/** Means over five neighbours, zeros beyond the ends. */
-function slowScore(window: Float32Array): number[] {
-  const padded = [0, 0, ...window, 0, 0];
-  return indices(window.length).map((i) => Math.fround(padded.slice(i, i + 5).reduce((a, b) => a + b, 0) / 5));
-}
-
 /** `[T - 1]` cost of joining entries i and i + 1. */
 function slowCosts(head: FilledHead): number[] {
-  const score = slowScore(head.attention.window);
+  const score = [...slowNeighbourhood(head.attention.window)];
   const mean = score.reduce((a, b) => a + b, 0) / head.entries;
   const a = score.map((s) => (mean > 0 ? s / mean : 0) + 1e-4);
   return indices(head.entries - 1).map(
@@ -63,7 +58,7 @@ describe('calibrated-merge', () => {
         const cheapestApart = Math.min(...apart.map((i) => costs[i]!));
         expect(dearest).toBeLessThanOrEqual(cheapestApart * (1 + 1e-5));
 
-        const score = slowScore(head.attention.window);
+        const score = slowNeighbourhood(head.attention.window);
         expect([...plan.pivot]).toEqual(members.map((set) => best(set, score, 1)[0]));
       }),
       { numRuns: 500 },

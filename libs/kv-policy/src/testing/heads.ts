@@ -70,3 +70,23 @@ export function expectWellFormed(plan: HeadPlan, sources: number) {
 }
 
 export const keptByBudget = (budget: number, tokens: number) => Math.max(1, Math.floor(budget * tokens));
+
+/** Means over five neighbours, zeros beyond the ends. */
+export function slowPool(values: Float32Array): Float32Array {
+  const padded = [0, 0, ...values, 0, 0];
+  return Float32Array.from(indices(values.length), (i) => padded.slice(i, i + 5).reduce((a, b) => a + b, 0) / 5);
+}
+
+/** What calibrated policies score by: means over 5 and largest over 17 neighbours, each divided by its total, added up. */
+export function slowNeighbourhood(values: Float32Array): Float32Array {
+  const largest = Float32Array.from(indices(values.length), (i) =>
+    Math.max(...values.slice(Math.max(0, i - 8), i + 9)),
+  );
+  const parts = [slowPool(values), largest].map((part) => {
+    const total = part.reduce((a, b) => a + b, 0);
+    return { part, scale: total > 0 ? 1 / total : 0 };
+  });
+  return Float32Array.from(indices(values.length), (i) =>
+    parts.reduce((sum, { part, scale }) => sum + part[i]! * scale, 0),
+  );
+}

@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createPolicy } from '@app/kv-policy';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { type CalibrationSample, MEASURED_SHARES, measureHeads } from './head-calibration.js';
+import { type HeldHead, holdPrefix } from './held-prefix.js';
+import { Probe } from './probe.js';
+
+const ids = (count: number, step: number) => Array.from({ length: count }, (_, i) => 10 + ((i * step) % 240));
+const samples: CalibrationSample[] = [
+  { prefix: ids(150, 7), suffix: [20, 21], answer: [30, 31, 32] },
+  { prefix: ids(120, 11), suffix: [40], answer: [] },
+];
+
+describe('calibration of KV heads', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-heads-'));
+  let probe: Probe;
+  beforeAll(async () => {
+    const modelPath = join(folder, 'tiny.gguf');
+    writeTinyGguf(modelPath);
+    probe = await Probe.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1 });
+  });
+  afterAll(async () => {
+    await probe.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** KL of the answer with each head alone replaced, by softmax over every row. */
+  async function divergences(sample: CalibrationSample, replaced: (head: HeldHead, index: number) => HeldHead) {
+    const { prefix, suffix, answer } = sample;
+    const { vocabulary } = probe.shape;
+    const full = probe.compress(await probe.read(prefix, []), createPolicy('full'), 1);
+    const exact = await probe.forced(full, suffix, answer);
+    const found: number[] = [];
+    for (let head = 0; head < 4; head++) {
+      const heads = full.heads.map((whole, index) => (index === head ? replaced(whole, index) : whole));
+      const logits = await probe.forced(holdPrefix(probe.shape, prefix.length, heads), suffix, answer);
+      let sum = 0;
+      for (let row = 0; row < answer.length; row++) {
+        const [p, q] = [exact, logits].map((all) => softmax(all.subarray(row * vocabulary, (row + 1) * vocabulary)));
+        sum += p!.reduce((kl, share, i) => kl + share * Math.log(share / q![i]!), 0);
+      }
+      found.push(sum / answer.length);
+    }
+    return found;
+  }
+
+  const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  test('is the same every time, mean 1 over the heads; progress ends at 1', async () => {
+    const shares: number[] = [];
+    const found = await measureHeads(probe, samples, (share) => shares.push(share));
+    expect(found.sensitivity).toHaveLength(4);
+    expect([...found.shares]).toEqual([...Float32Array.from(MEASURED_SHARES)]);
+    expect(found.loss).toHaveLength(4 * MEASURED_SHARES.length);
+    expect(meanOf([...found.sensitivity])).toBeCloseTo(1, 4);
+    expect(meanOf([...found.loss].filter((_, i) => i % MEASURED_SHARES.length === 0))).toBeCloseTo(1, 4);
+    expect(await measureHeads(probe, samples, () => {})).toEqual(found);
+    expect(shares).toEqual([...shares].sort((a, b) => a - b));
+    expect(shares.at(-1)).toBe(1);
+  });
+
+  test('is the divergence of the answer when that head alone keeps 4 sinks and 64 recent tokens', async () => {
+    const [sample] = samples as [CalibrationSample];
+    const { headSize } = probe.shape;
+    const kept = [...sample.prefix.keys()].filter((i) => i < 4 || i >= sample.prefix.length - 64);
+    const rows = (source: Float32Array) =>
+      Float32Array.from(kept.flatMap((i) => [...source.subarray(i * headSize, (i + 1) * headSize)]));
+    const slow = await divergences(sample, ({ keys, values }) => ({
+      keys: rows(keys),
+      values: rows(values),
+      logMass: new Float32Array(kept.length),
+    }));
+    const { sensitivity } = await measureHeads(probe, [sample], () => {});
+    for (const [head, value] of slow.entries()) expect(sensitivity[head]).toBeCloseTo(value / meanOf(slow), 3);
+  });
+
+  test('and when it alone is merged to each share, by its question in the first sample', async () => {
+    const [sample] = samples as [CalibrationSample];
+    const policy = createPolicy('calibrated-merge', { scoring: 'questions' });
+    const cache = await probe.read(sample.prefix, ['questions']);
+    await probe.scoreQuestions(cache, [sample.suffix]);
+    const { loss } = await measureHeads(probe, [sample], () => {});
+    let scale = 1;
+    for (const [i, share] of MEASURED_SHARES.entries()) {
+      const merged = probe.compress(cache, policy, share);
+      const slow = await divergences(sample, (_, index) => merged.heads[index] as HeldHead);
+      if (i === 0) scale = meanOf(slow);
+      for (const [head, value] of slow.entries()) {
+        expect(loss[head * MEASURED_SHARES.length + i]).toBeCloseTo(value / scale, 3);
+      }
+    }
+  });
+});
+
+function softmax(logits: Float32Array): number[] {
+  const weights = [...logits].map((value) => Math.exp(value));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / sum);
+}
