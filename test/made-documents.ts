@@ -10,7 +10,7 @@ export interface PdfStream {
 
 /** A whole PDF (ISO 32000-1, 7.5) with these objects, numbered from 1; the first is the catalogue. */
 export function pdfOf(objects: readonly (string | PdfStream)[], trailer = ''): Buffer {
-  const pieces = [Buffer.from('%PDF-1.7\n')];
+  const pieces: Buffer[] = [Buffer.from('%PDF-1.7\n')];
   const offsets: number[] = [];
   let length = pieces[0]!.length;
   const add = (piece: Buffer): void => {

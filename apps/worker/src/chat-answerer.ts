@@ -13,6 +13,7 @@ import { Config } from '@app/config';
 import { ResultStore } from '@app/results';
 import { BlobNotFoundError, BlobStore } from '@app/storage';
 import { Inject, Injectable } from '@nestjs/common';
+import { extractionLimits } from './document-limits.js';
 import { GroupAnswerer } from './group-answerer.js';
 import { PROMPT_ENCODER } from './prompt-encoder.js';
 
@@ -45,7 +46,10 @@ export class ChatAnswerer {
   private async plan(completionId: string, bodyKey: string): Promise<GroupPlan | undefined> {
     try {
       const request = parseChatCompletion(JSON.parse((await this.blobs.read(bodyKey)).toString()));
-      const documents = new DocumentReader(this.files, this.blobs, this.encoder.contextLength);
+      const documents = new DocumentReader(this.files, this.blobs, {
+        contextLength: this.encoder.contextLength,
+        extraction: extractionLimits(this.config),
+      });
       return await planChat(completionId, request, documents, this.encoder, this.config.compression);
     } catch (error) {
       if (error instanceof BlobNotFoundError) return undefined;

@@ -17,6 +17,7 @@ import { BlobStore, FileSystemBlobStore } from '@app/storage';
 import { type DynamicModule, type FactoryProvider, Module } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { ChatAnswerer } from './chat-answerer.js';
+import { extractionLimits } from './document-limits.js';
 import { Drain } from './drain.js';
 import { ENGINE } from './engine.js';
 import { FinalizingProcessor } from './finalizing.processor.js';
@@ -62,14 +63,15 @@ const provide = (
         blobs: BlobStore,
         jobs: BatchJobs,
         encoder: PromptEncoder,
-        { modelId, compression, maxLineBytes, maxBatchLines, maxGroupAttempts }: Config,
+        config: Config,
       ) =>
         new BatchPlanner(batches, files, results, blobs, jobs, encoder, {
-          model: modelId,
-          compression,
-          maxLineBytes,
-          maxLines: maxBatchLines,
-          maxAttempts: maxGroupAttempts,
+          model: config.modelId,
+          compression: config.compression,
+          maxLineBytes: config.maxLineBytes,
+          maxLines: config.maxBatchLines,
+          maxAttempts: config.maxGroupAttempts,
+          extraction: extractionLimits(config),
         }),
     ),
     provide(

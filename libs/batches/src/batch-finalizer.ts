@@ -12,7 +12,7 @@ export class BatchFinalizer {
     private readonly files: FileStore,
     private readonly results: ResultStore,
     private readonly blobs: BlobStore,
-    /** How long results stay in Redis once their files are written. */
+    /** How long results stay in Redis once their files are written, and these files where nothing else was asked. */
     private readonly retentionSeconds: number,
   ) {}
 
@@ -21,15 +21,17 @@ export class BatchFinalizer {
     const { total, completed, failed } = await this.results.counts(batchId);
     if (total === 0 || completed + failed < total) return;
     await this.batches.transition(batchId, ['in_progress'], { status: 'finalizing', finalizing_at: unixSeconds() });
-    if ((await this.batches.get(batchId))?.status !== 'finalizing') return;
+    const batch = await this.batches.get(batchId);
+    if (batch?.status !== 'finalizing') return;
 
     // Ids that follow from the batch's, so that a second run writes the same files and not others.
     const outputId = `file-${batchId}-output`;
     const errorsId = `file-${batchId}-errors`;
     const keys = { output: fileBlobKey(outputId), errors: fileBlobKey(errorsId) };
     const { output, errors } = await writeOutputFiles(this.results, this.blobs, batchId, keys);
-    if (output) await this.register(outputId, `${batchId}_output.jsonl`, output);
-    if (errors) await this.register(errorsId, `${batchId}_error.jsonl`, errors);
+    const lifetime = batch.output_expires_after?.seconds ?? this.retentionSeconds;
+    if (output) await this.register(outputId, `${batchId}_output.jsonl`, output, lifetime);
+    if (errors) await this.register(errorsId, `${batchId}_error.jsonl`, errors, lifetime);
     await this.results.expire(batchId, this.retentionSeconds);
     await this.deletePlans(batchId);
     await this.batches.transition(batchId, ['finalizing'], {
@@ -40,8 +42,11 @@ export class BatchFinalizer {
     });
   }
 
-  private async register(id: string, filename: string, { key, bytes }: StoredBlob): Promise<void> {
-    await this.files.create({ id, filename, purpose: 'batch_output', bytes, created_at: unixSeconds(), blobKey: key });
+  private async register(id: string, filename: string, blob: StoredBlob, lifetime: number): Promise<void> {
+    const { key: blobKey, bytes, sha256 } = blob;
+    const created_at = unixSeconds();
+    const expires_at = created_at + lifetime;
+    await this.files.create({ id, filename, purpose: 'batch_output', bytes, created_at, expires_at, blobKey, sha256 });
   }
 
   private async deletePlans(batchId: string): Promise<void> {

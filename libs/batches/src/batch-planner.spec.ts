@@ -83,8 +83,8 @@ const encodeWhole = (messages: readonly { role: string; content: string }[]): nu
 const store = async (content: string | Buffer, purpose: FilePurpose = 'user_data'): Promise<string> => {
   const id = newFileId();
   const blobKey = fileBlobKey(id);
-  const { bytes } = await blobs.put(blobKey, content);
-  await files.create({ id, filename: 'f', purpose, bytes, created_at: 1, blobKey });
+  const { bytes, sha256 } = await blobs.put(blobKey, content);
+  await files.create({ id, filename: 'f', purpose, bytes, created_at: 1, blobKey, sha256 });
   return id;
 };
 
@@ -146,6 +146,10 @@ describe('BatchPlanner', () => {
       line('behind-system-4', `${greene}\n\nHow?`, {}, SYSTEM),
       // The same text as the file: it shares the file's cache.
       line('as-text', `${federalist}\n\nWhere?`),
+      line('inline', [
+        { type: 'file', file: { file_data: Buffer.from(federalist).toString('base64') } },
+        text('When?'),
+      ]),
       line('alone', 'Say hello.'),
     ]);
     await planner.plan(batch.id);
@@ -154,9 +158,10 @@ describe('BatchPlanner', () => {
       ['alone'],
       ['behind-system-1', 'behind-system-3'],
       ['behind-system-2', 'behind-system-4'],
-      ['file-1', 'file-2', 'as-text'],
+      ['file-1', 'file-2', 'as-text', 'inline'],
       ['text-1', 'text-2'],
     ]);
+    expect((await files.withdraw(fileId))?.heldBy).toEqual([batch.id]);
     for (const { prefix, items, compression } of plans) {
       for (const { customId, suffix, request } of items) {
         const whole = [...prefix, ...suffix];
@@ -183,7 +188,7 @@ describe('BatchPlanner', () => {
       );
     }
     expect((await batches.get(batch.id))?.status).toBe('in_progress');
-    expect(await results.counts(batch.id)).toEqual({ total: 10, completed: 0, failed: 0 });
+    expect(await results.counts(batch.id)).toEqual({ total: 11, completed: 0, failed: 0 });
     expect(await groupJobs()).toEqual(plans.map((_, group) => `${batch.id}-${group}`).sort());
   });
 

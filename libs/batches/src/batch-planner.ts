@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { ExtractionLimits } from '@app/document-text';
 import { type ItemResult, isRedisUnavailable, type ResultStore } from '@app/results';
 import { BlobStorageError, type BlobStore } from '@app/storage';
 import { Logger } from '@nestjs/common';
@@ -39,6 +40,8 @@ export interface PlannerOptions {
   readonly windowTokens?: number;
   /** Runs that may fail for a reason in the batch or in us before the batch fails; a Redis or disk away costs none. */
   readonly maxAttempts?: number;
+  /** What reading one document may take. */
+  readonly extraction?: ExtractionLimits;
 }
 
 interface EncodedItem extends EncodedRequest {
@@ -108,7 +111,10 @@ export class BatchPlanner {
   /** Everything but the jobs; the manifest comes last and says that the rest is there. */
   private async write(batch: BatchRecord, signal: AbortSignal | undefined): Promise<PlanManifest> {
     const input = await this.inputOf(batch);
-    const documents = new DocumentReader(this.files, this.blobs, this.encoder.contextLength);
+    const { contextLength } = this.encoder;
+    const { extraction } = this.options;
+    const reading = { contextLength, batchId: batch.id, signal, ...(extraction && { extraction }) };
+    const documents = new DocumentReader(this.files, this.blobs, reading);
     const survey = await surveyBatch(this.blobs, input, documents, {
       ...this.options,
       batchCompression: batch.compression,

@@ -33,8 +33,16 @@ export interface BatchRecord {
   readonly error_file_id?: string;
   readonly errors?: readonly BatchError[];
   readonly metadata?: Readonly<Record<string, string>>;
+  /** When its output and error file expire, counted from their creation. */
+  readonly output_expires_after?: ExpiresAfter;
   /** Batch-wide compression request; a line's own wins over it. */
   readonly compression?: { readonly policy?: string; readonly budget?: number };
+}
+
+/** OpenAI's `expires_after`. */
+export interface ExpiresAfter {
+  readonly anchor: 'created_at';
+  readonly seconds: number;
 }
 
 /** Why a whole batch failed (OpenAI's `errors.data`). */

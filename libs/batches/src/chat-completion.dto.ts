@@ -14,6 +14,7 @@ import {
   IsOptional,
   IsString,
   Max,
+  MaxLength,
   Min,
   ValidateBy,
   ValidateIf,
@@ -43,13 +44,21 @@ export interface ChatMessage {
 
 export type ChatRole = (typeof CHAT_ROLES)[number];
 
-export type ContentPart = { type: 'text'; text: string } | { type: 'file'; file: { file_id: string } };
+export type ContentPart = { type: 'text'; text: string } | { type: 'file'; file: DocumentReference };
+
+/** A document that was uploaded before, or one in base64 inside the request itself, as a data URL or plain. */
+export type DocumentReference =
+  | { file_id: string; file_data?: undefined }
+  | { file_data: string; file_id?: undefined; filename?: string };
 
 export const CHAT_ROLES = ['system', 'developer', 'user', 'assistant'] as const;
 /** As OpenAI's. */
 export const MAX_STOP_STRINGS = 4;
 /** As OpenAI's. */
 export const MAX_TOP_LOGPROBS = 20;
+
+/** What file systems take. */
+export const MAX_FILENAME_LENGTH = 255;
 
 /** A number in (0, 1]. */
 const IsShare = (): PropertyDecorator =>
@@ -72,9 +81,27 @@ const IsTokenCount = (): PropertyDecorator =>
   });
 
 class FileReferenceDto {
+  @ValidateIf(({ file_id, file_data }: FileReferenceDto) => file_id !== undefined || file_data === undefined)
   @IsString()
   @IsNotEmpty()
-  file_id!: string;
+  file_id?: string;
+
+  @ValidateIf(({ file_data }: FileReferenceDto) => file_data !== undefined)
+  @ValidateBy({
+    name: 'isOnlyDocument',
+    validator: {
+      validate: (_value, args) => (args?.object as FileReferenceDto | undefined)?.file_id === undefined,
+      defaultMessage: () => 'give file_id or file_data, not both',
+    },
+  })
+  @IsString()
+  @IsNotEmpty()
+  file_data?: string;
+
+  @IsOptional()
+  @IsString()
+  @MaxLength(MAX_FILENAME_LENGTH, { message: `filename must be at most ${MAX_FILENAME_LENGTH} characters` })
+  filename?: string;
 }
 
 class ContentPartDto {
@@ -88,7 +115,7 @@ class ContentPartDto {
   text?: string;
 
   @ValidateIf((part: ContentPartDto) => part.type === 'file')
-  @IsObject({ message: 'file must be an object {"file_id": "..."}' })
+  @IsObject({ message: 'file must be an object {"file_id": "..."} or {"file_data": "..."}' })
   @ValidateNested()
   @Type(() => FileReferenceDto)
   file?: FileReferenceDto;

@@ -1,13 +1,38 @@
-import { type BlobStore } from '@app/storage';
+import { createHash } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import {
+  assertSize,
+  DocumentError,
+  type DocumentKind,
+  documentKind,
+  EXTRACTION_LIMITS,
+  type ExtractionLimits,
+  extractText,
+  HEAD_BYTES,
+} from '@app/document-text';
+import { BlobNotFoundError, type BlobStore } from '@app/storage';
 import { decodeUtf8 } from './batch-item.js';
-import type { ChatCompletionRequest, ChatRole } from './chat-completion.dto.js';
-import type { FileStore } from './file-record.js';
+import type { ChatCompletionRequest, ChatRole, DocumentReference } from './chat-completion.dto.js';
+import { extractedTextKey, findExtractedText, keepExtractedText } from './extracted-texts.js';
+import type { FileRecord, FileStore } from './file-record.js';
 import { ApiError } from './openai-error.js';
+import { RecentTexts } from './recent-texts.js';
 
 /** A message whose documents are read and whose parts are joined. */
 export interface TextMessage {
   readonly role: ChatRole;
   readonly content: string;
+}
+
+export interface DocumentReaderOptions {
+  /** Positions of the model. */
+  readonly contextLength: number;
+  /** The batch that keeps the documents it uses from being deleted; absent: nobody does. */
+  readonly batchId?: string;
+  /** What reading one document may take. */
+  readonly extraction?: ExtractionLimits;
+  /** Aborted: gives up the document that is being read. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Between the parts of a message. */
@@ -16,17 +41,37 @@ const PART_SEPARATOR = '\n\n';
 export const MAX_BYTES_PER_TOKEN = 256;
 /** Text that one planning run keeps, so that a document is read once a batch. */
 const MAX_CACHED_CHARACTERS = 64 * 1024 * 1024;
+/** RFC 2397. */
+const DATA_URL = /^data:[^,]{0,200};base64,/i;
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** A document that cannot be used. Which part of the request it is, only the caller knows. */
+class DocumentProblem extends Error {
+  override readonly name = 'DocumentProblem';
+  constructor(
+    readonly code: string,
+    message: string,
+    /** The field of the part that names or holds the document. */
+    readonly field: 'file_id' | 'file_data',
+  ) {
+    super(message);
+  }
+}
 
 /** Reads the documents of one batch, each once while they fit in memory. */
 export class DocumentReader {
-  private readonly texts = new Map<string, string>();
-  private cached = 0;
+  private readonly texts = new RecentTexts(MAX_CACHED_CHARACTERS);
+  /** Reading such a document again for the next item may take as long, to no avail. */
+  private readonly problems = new Map<string, DocumentProblem>();
+  private readonly limits: ExtractionLimits;
 
   constructor(
     private readonly files: FileStore,
     private readonly blobs: BlobStore,
-    private readonly contextLength: number,
-  ) {}
+    private readonly options: DocumentReaderOptions,
+  ) {
+    this.limits = options.extraction ?? EXTRACTION_LIMITS;
+  }
 
   /**
    * The messages as text, parts joined in order by a blank line.
@@ -37,52 +82,131 @@ export class DocumentReader {
     for (const [i, { role, content }] of request.messages.entries()) {
       const parts: string[] = [];
       for (const [j, part] of (typeof content === 'string' ? [] : content).entries()) {
-        const param = `messages[${i}].content[${j}].file.file_id`;
-        parts.push(part.type === 'text' ? part.text : await this.read(part.file.file_id, param));
+        parts.push(part.type === 'text' ? part.text : await this.read(part.file, `messages[${i}].content[${j}].file`));
       }
       messages.push({ role, content: typeof content === 'string' ? content : parts.join(PART_SEPARATOR) });
     }
     return messages;
   }
 
-  private async read(fileId: string, param: string): Promise<string> {
-    const known = this.texts.get(fileId);
-    if (known !== undefined) {
-      // Put last again: the first entry of the map is the one used longest ago.
-      this.texts.delete(fileId);
-      this.texts.set(fileId, known);
-      return known;
+  private async read(document: DocumentReference, param: string): Promise<string> {
+    try {
+      return document.file_data === undefined
+        ? await this.uploaded(document.file_id)
+        : await this.inline(document.file_data, document.filename);
+    } catch (error) {
+      if (!(error instanceof DocumentProblem)) throw error;
+      throw ApiError.invalid(error.message, `${param}.${error.field}`, error.code);
     }
-    const text = await this.load(fileId, param);
-    this.texts.set(fileId, text);
-    this.cached += text.length;
-    for (const [oldest, { length }] of this.texts) {
-      if (this.cached <= MAX_CACHED_CHARACTERS || oldest === fileId) break;
-      this.texts.delete(oldest);
-      this.cached -= length;
+  }
+
+  private uploaded(id: string): Promise<string> {
+    return this.once(id, async () => {
+      const { batchId } = this.options;
+      const file = await (batchId === undefined ? this.files.get(id) : this.files.hold(id, batchId));
+      if (!file) throw noSuchFile(id);
+      if (file.purpose !== 'user_data') {
+        const found = `File '${id}' has purpose '${file.purpose}'; a document needs 'user_data'.`;
+        throw new DocumentProblem('invalid_file_purpose', found, 'file_id');
+      }
+      try {
+        return await this.explained('file_id', `File '${id}' (${file.filename})`, () => this.textOf(file));
+      } catch (error) {
+        throw error instanceof BlobNotFoundError ? noSuchFile(id) : error;
+      }
+    });
+  }
+
+  private async inline(data: string, filename = ''): Promise<string> {
+    const base64 = data.replace(DATA_URL, '');
+    if (!BASE64.test(base64)) {
+      const expected = 'file_data must be base64, plain or as a data URL (data:application/pdf;base64,...).';
+      throw new DocumentProblem('invalid_base64', expected, 'file_data');
     }
+    const bytes = Buffer.from(base64, 'base64');
+    const key = `${createHash('sha256').update(bytes).digest('hex')} ${filename}`;
+    const what = filename === '' ? 'file_data' : `file_data (${filename})`;
+    return this.once(key, () =>
+      this.explained('file_data', what, async () => {
+        const kind = documentKind(bytes.subarray(0, HEAD_BYTES), filename);
+        return kind === 'text' ? plainText(bytes) : this.extracted(kind, bytes);
+      }),
+    );
+  }
+
+  /** Extracted once for as long as the file, or another with the same content, is there. */
+  private async textOf(file: FileRecord): Promise<string> {
+    const head = await buffer(await this.blobs.open(file.blobKey, { start: 0, end: HEAD_BYTES - 1 }));
+    const kind = documentKind(head, file.filename);
+    if (kind === 'text') {
+      this.assertMayFit(file.bytes);
+      return plainText(await this.blobs.read(file.blobKey));
+    }
+    const kept = await findExtractedText(this.blobs, file.sha256);
+    if (kept !== undefined) return kept;
+    assertSize(file.bytes, this.limits);
+    const text = await this.extracted(kind, await this.blobs.read(file.blobKey));
+    await keepExtractedText(this.blobs, file.sha256, text);
+    // Deleted meanwhile: then nobody else would delete its text.
+    if (!(await this.files.get(file.id))) await this.blobs.delete(extractedTextKey(file.sha256));
     return text;
   }
 
-  private async load(fileId: string, param: string): Promise<string> {
-    const file = await this.files.get(fileId);
-    const bytes = file && (await this.blobs.size(file.blobKey));
-    if (!file || bytes === undefined) {
-      throw ApiError.invalid(`No such file: '${fileId}'. Upload it with purpose 'user_data'.`, param, 'file_not_found');
-    }
-    if (file.purpose !== 'user_data') {
-      const found = `File '${fileId}' has purpose '${file.purpose}'; a document needs 'user_data'.`;
-      throw ApiError.invalid(found, param, 'invalid_file_purpose');
-    }
-    if (bytes === 0) throw ApiError.invalid(`File '${fileId}' is empty (0 bytes).`, param, 'empty_file');
-    if (bytes > this.contextLength * MAX_BYTES_PER_TOKEN) {
-      const found = `File '${fileId}' has ${bytes} bytes, more than a context of ${this.contextLength} tokens can hold.`;
-      throw ApiError.invalid(found, param, 'context_length_exceeded');
-    }
-    const text = decodeUtf8(await this.blobs.read(file.blobKey));
-    if (text === undefined) {
-      throw ApiError.invalid(`File '${fileId}' is not UTF-8 text. Save it as UTF-8.`, param, 'invalid_encoding');
-    }
-    return text;
+  private extracted(kind: Exclude<DocumentKind, 'text'>, bytes: Uint8Array): Promise<string> {
+    return extractText(kind, bytes, this.limits, this.options.signal);
   }
+
+  /** What `read` gives where it can fit the model, else the problem in words that begin with `what`. */
+  private async explained(field: DocumentProblem['field'], what: string, read: () => Promise<string>): Promise<string> {
+    try {
+      const text = await read();
+      this.assertMayFit(Buffer.byteLength(text));
+      return text;
+    } catch (error) {
+      if (error instanceof DocumentError || error instanceof TextTooLongError) {
+        throw new DocumentProblem(error.code, `${what}: ${error.message}`, field);
+      }
+      throw error;
+    }
+  }
+
+  /** Throws where a text is certain to be too long for the model, so that nobody reads or encodes it for nothing. */
+  private assertMayFit(bytes: number): void {
+    const { contextLength } = this.options;
+    if (bytes > contextLength * MAX_BYTES_PER_TOKEN) throw new TextTooLongError(bytes, contextLength);
+  }
+
+  private async once(key: string, read: () => Promise<string>): Promise<string> {
+    const known = this.texts.get(key);
+    if (known !== undefined) return known;
+    const problem = this.problems.get(key);
+    if (problem) throw problem;
+    try {
+      const text = await read();
+      this.texts.set(key, text);
+      return text;
+    } catch (error) {
+      if (error instanceof DocumentProblem) this.problems.set(key, error);
+      throw error;
+    }
+  }
+}
+
+class TextTooLongError extends Error {
+  readonly code = 'context_length_exceeded';
+  constructor(bytes: number, contextLength: number) {
+    super(`The document has ${bytes} bytes of text, more than a context of ${contextLength} tokens can hold.`);
+  }
+}
+
+const noSuchFile = (id: string): DocumentProblem =>
+  new DocumentProblem('file_not_found', `No such file: '${id}'. Upload it with purpose 'user_data'.`, 'file_id');
+
+function plainText(bytes: Uint8Array): string {
+  if (bytes.byteLength === 0) throw new DocumentError('empty_file', 'The document is empty (0 bytes).');
+  const text = decodeUtf8(bytes);
+  if (text === undefined) {
+    throw new DocumentError('invalid_encoding', 'The document is not UTF-8 text. Save it as UTF-8.');
+  }
+  return text;
 }

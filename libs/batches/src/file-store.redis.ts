@@ -1,20 +1,144 @@
 import type { Redis } from 'ioredis';
-import { type FileRecord, FileStore } from './file-record.js';
+import {
+  FILE_PURPOSES,
+  type FilePage,
+  type FilePurpose,
+  type FileQuery,
+  type FileRecord,
+  FileStore,
+  type Withdrawal,
+} from './file-record.js';
 
-const recordKey = (id: string): string => `longhaul:file:${id}`;
+/** The hash tag keeps all keys on one node of a Redis Cluster, for the scripts that touch several. */
+const keys = {
+  /** String: the record as JSON. */
+  record: (id: string) => `longhaul:{files}:record:${id}`,
+  /** Set: batches that hold the file. */
+  holders: (id: string) => `longhaul:{files}:holders:${id}`,
+  /** Sorted set: id -> place in the order of creation. */
+  order: 'longhaul:{files}:order',
+  orderOf: (purpose: FilePurpose) => `longhaul:{files}:order:${purpose}`,
+  /** Counter: the last place given. */
+  places: 'longhaul:{files}:places',
+  /** Sorted set: id -> Unix seconds. */
+  expiry: 'longhaul:{files}:expiry',
+  /** Hash: id -> record as JSON, of files whose bytes may still be there. */
+  withdrawn: 'longhaul:{files}:withdrawn',
+};
 
-/** File records in Redis, one JSON string each. */
+/** KEYS: record, places, expiry, order, order of its purpose. ARGV: id, record, expires_at or empty. */
+const CREATE = `
+redis.call('SET', KEYS[1], ARGV[2])
+local place = redis.call('ZSCORE', KEYS[4], ARGV[1]) or redis.call('INCR', KEYS[2])
+redis.call('ZADD', KEYS[4], place, ARGV[1])
+redis.call('ZADD', KEYS[5], place, ARGV[1])
+if ARGV[3] ~= '' then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
+`;
+
+/** KEYS: record, holders. ARGV: batch id. */
+const HOLD = `
+local record = redis.call('GET', KEYS[1])
+if record then redis.call('SADD', KEYS[2], ARGV[1]) end
+return record
+`;
+
+/** KEYS: record, holders, withdrawn, then every sorted set of ids. ARGV: id. Returns the record and its holders. */
+const WITHDRAW = `
+local record = redis.call('GET', KEYS[1])
+if not record then return {} end
+local holders = redis.call('SMEMBERS', KEYS[2])
+if #holders == 0 then
+  redis.call('DEL', KEYS[1])
+  for i = 4, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+  redis.call('HSET', KEYS[3], ARGV[1], record)
+end
+return {record, holders}
+`;
+
+interface FileScripts {
+  createFile(...args: (string | number)[]): Promise<null>;
+  holdFile(record: string, holders: string, batchId: string): Promise<string | null>;
+  withdrawFile(...args: string[]): Promise<[] | [record: string, holders: string[]]>;
+}
+
+/** File records in Redis. */
 export class RedisFileStore extends FileStore {
-  constructor(private readonly redis: Redis) {
+  private readonly redis: Redis & FileScripts;
+
+  constructor(redis: Redis) {
     super();
+    redis.defineCommand('createFile', { numberOfKeys: 5, lua: CREATE });
+    redis.defineCommand('holdFile', { numberOfKeys: 2, lua: HOLD });
+    redis.defineCommand('withdrawFile', { numberOfKeys: 5 + FILE_PURPOSES.length, lua: WITHDRAW });
+    this.redis = redis as Redis & FileScripts;
   }
 
   override async create(record: FileRecord): Promise<void> {
-    await this.redis.set(recordKey(record.id), JSON.stringify(record));
+    const { id, purpose, expires_at: expiresAt } = record;
+    await this.redis.createFile(
+      keys.record(id),
+      keys.places,
+      keys.expiry,
+      keys.order,
+      keys.orderOf(purpose),
+      id,
+      JSON.stringify(record),
+      expiresAt ?? '',
+    );
   }
 
   override async get(id: string): Promise<FileRecord | undefined> {
-    const json = await this.redis.get(recordKey(id));
-    return json === null ? undefined : (JSON.parse(json) as FileRecord);
+    return parsed(await this.redis.get(keys.record(id)));
+  }
+
+  override async hold(id: string, batchId: string): Promise<FileRecord | undefined> {
+    return parsed(await this.redis.holdFile(keys.record(id), keys.holders(id), batchId));
+  }
+
+  override async release(id: string, batchIds: readonly string[]): Promise<void> {
+    if (batchIds.length > 0) await this.redis.srem(keys.holders(id), ...batchIds);
+  }
+
+  override async list({ limit, order, after, purpose }: FileQuery): Promise<FilePage | undefined> {
+    const place = after === undefined ? undefined : await this.redis.zscore(keys.order, after);
+    if (place === null) return undefined;
+    const set = purpose === undefined ? keys.order : keys.orderOf(purpose);
+    const from = place === undefined ? undefined : `(${place}`;
+    // One more than asked tells whether there are more.
+    const ids =
+      order === 'asc'
+        ? await this.redis.zrangebyscore(set, from ?? '-inf', '+inf', 'LIMIT', 0, limit + 1)
+        : await this.redis.zrevrangebyscore(set, from ?? '+inf', '-inf', 'LIMIT', 0, limit + 1);
+    const wanted = ids.slice(0, limit);
+    const records = wanted.length > 0 ? await this.redis.mget(wanted.map(keys.record)) : [];
+    // One that was withdrawn in between has no record.
+    return { files: records.flatMap((json) => parsed(json) ?? []), hasMore: ids.length > limit };
+  }
+
+  override async withdraw(id: string): Promise<Withdrawal | undefined> {
+    const sets = [keys.expiry, keys.order, ...FILE_PURPOSES.map(keys.orderOf)];
+    const [json, heldBy = []] = await this.redis.withdrawFile(
+      keys.record(id),
+      keys.holders(id),
+      keys.withdrawn,
+      ...sets,
+      id,
+    );
+    return json === undefined ? undefined : { file: JSON.parse(json) as FileRecord, heldBy };
+  }
+
+  override async withdrawn(): Promise<FileRecord[]> {
+    return (await this.redis.hvals(keys.withdrawn)).flatMap((json) => parsed(json) ?? []);
+  }
+
+  override async forget(id: string): Promise<void> {
+    await this.redis.hdel(keys.withdrawn, id);
+  }
+
+  override async expired(unixSeconds: number): Promise<string[]> {
+    return this.redis.zrangebyscore(keys.expiry, '-inf', unixSeconds);
   }
 }
+
+const parsed = (json: string | null): FileRecord | undefined =>
+  json === null ? undefined : (JSON.parse(json) as FileRecord);

@@ -9,6 +9,7 @@ export {
   type BatchStatus,
   BatchStore,
   ENDED_STATUSES,
+  type ExpiresAfter,
   newBatchId,
 } from './batch-record.js';
 export { RedisBatchStore } from './batch-store.redis.js';
@@ -19,8 +20,18 @@ export type {
 } from './chat-completion.dto.js';
 export { planChat } from './chat-plan.js';
 export type { CompressionChoice, CompressionRequest } from './compression.js';
-export { DocumentReader, type TextMessage } from './documents.js';
-export { type FilePurpose, type FileRecord, FileStore, fileBlobKey, newFileId } from './file-record.js';
+export { DocumentReader, type DocumentReaderOptions, type TextMessage } from './documents.js';
+export {
+  FILE_PURPOSES,
+  type FilePage,
+  type FilePurpose,
+  type FileQuery,
+  type FileRecord,
+  FileStore,
+  fileBlobKey,
+  newFileId,
+} from './file-record.js';
+export { FileRemover } from './file-remover.js';
 export { RedisFileStore } from './file-store.redis.js';
 export type { GroupPlan, ItemOptions, PlannedItem } from './group-plan.js';
 export { answeredItem, refusedItem } from './item-outcome.js';

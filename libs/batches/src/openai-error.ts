@@ -34,6 +34,11 @@ export class ApiError extends Error {
     return new ApiError(400, 'invalid_request_error', message, param, code);
   }
 
+  /** 400: a field that has to be there is not. */
+  static missing(param: string): ApiError {
+    return ApiError.invalid(`Missing required parameter: '${param}'.`, param, 'missing_required_parameter');
+  }
+
   /** 400: JSON that nobody means. */
   static tooDeep(): ApiError {
     const message = `The JSON is nested more than ${MAX_JSON_DEPTH} levels deep. Send a plain request.`;
@@ -43,6 +48,11 @@ export class ApiError extends Error {
   /** 404: what the request names does not exist. */
   static notFound(message: string, param: string | null = null, code: string | null = null): ApiError {
     return new ApiError(404, 'invalid_request_error', message, param, code);
+  }
+
+  /** 404 as OpenAI words it for a file. */
+  static noSuchFile(id: string, param = 'id'): ApiError {
+    return ApiError.notFound(`No such File object: ${id}`, param);
   }
 
   /** 404 as OpenAI words it for a model that is not served. */

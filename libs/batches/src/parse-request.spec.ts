@@ -34,6 +34,7 @@ describe('parseChatCompletion', () => {
           role: 'user',
           content: [
             { type: 'file', file: { file_id: 'file-1' } },
+            { type: 'file', file: { file_data: 'eA==', filename: 'a.txt' } },
             { type: 'text', text: 'Who?' },
           ],
         },
@@ -64,6 +65,7 @@ describe('parseChatCompletion', () => {
           role: 'user',
           content: [
             { type: 'file', file: { file_id: 'file-1' } },
+            { type: 'file', file: { file_data: 'eA==', filename: 'a.txt' } },
             { type: 'text', text: 'Who?' },
           ],
         },
@@ -123,9 +125,24 @@ describe('parseChatCompletion', () => {
       'messages[0].content[1].file',
     ],
     [
-      'a file part with inline data',
-      { messages: [{ role: 'user', content: [{ type: 'file', file: { file_data: 'x' } }] }] },
+      'a file part with id and inline data',
+      { messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'file-1', file_data: 'x' } }] }] },
       'messages[0].content[0].file.file_data',
+    ],
+    [
+      'a file part with neither',
+      { messages: [{ role: 'user', content: [{ type: 'file', file: { filename: 'a.txt' } }] }] },
+      'messages[0].content[0].file.file_id',
+    ],
+    [
+      'empty inline data',
+      { messages: [{ role: 'user', content: [{ type: 'file', file: { file_data: '' } }] }] },
+      'messages[0].content[0].file.file_data',
+    ],
+    [
+      'a number for filename',
+      { messages: [{ role: 'user', content: [{ type: 'file', file: { file_data: 'eA==', filename: 5 } }] }] },
+      'messages[0].content[0].file.filename',
     ],
     [
       'a number for file id',

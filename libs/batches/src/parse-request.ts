@@ -103,9 +103,7 @@ function firstOffence(error: ValidationError, parent: string): Error {
   }
   const missing = error.value === undefined;
   const message = (constraint?.[1] ?? `${path} is not valid`).replace(/\.$/, '');
-  return missing
-    ? ApiError.invalid(`Missing required parameter: '${path}'.`, path, 'missing_required_parameter')
-    : ApiError.invalid(`Invalid '${path}': ${message}.`, path, 'invalid_value');
+  return missing ? ApiError.missing(path) : ApiError.invalid(`Invalid '${path}': ${message}.`, path, 'invalid_value');
 }
 
 const unknownParameter = (path: string): ApiError =>

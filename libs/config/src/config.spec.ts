@@ -30,6 +30,8 @@ describe('loadConfig', () => {
       maxBatchFileBytes: 209_715_200,
       maxLineBytes: 4_194_304,
       maxBatchLines: 50_000,
+      documentSeconds: 60,
+      documentMemoryBytes: 805_306_368,
       lockSeconds: 30,
       maxGroupAttempts: 10,
       retentionDays: 30,
@@ -53,6 +55,8 @@ describe('loadConfig', () => {
       LONGHAUL_COMPRESSION: 'full',
       LONGHAUL_MAX_FILE_BYTES: '1000',
       LONGHAUL_MAX_LINE_BYTES: '2048',
+      LONGHAUL_DOCUMENT_SECONDS: '6',
+      LONGHAUL_DOCUMENT_MEMORY_MIB: '256',
       LONGHAUL_LOCK_SECONDS: '5',
       LONGHAUL_MAX_GROUP_ATTEMPTS: '4',
       LONGHAUL_RETENTION_DAYS: '1',
@@ -74,6 +78,8 @@ describe('loadConfig', () => {
       maxFileBytes: 1000,
       maxBatchFileBytes: 1000,
       maxLineBytes: 2048,
+      documentSeconds: 6,
+      documentMemoryBytes: 268_435_456,
       lockSeconds: 5,
       maxGroupAttempts: 4,
       retentionDays: 1,
@@ -100,6 +106,8 @@ describe('loadConfig', () => {
       LONGHAUL_COMPRESSION: 'kvmerger',
       LONGHAUL_MAX_FILE_BYTES: '512MB',
       LONGHAUL_MAX_LINE_BYTES: '-1',
+      LONGHAUL_DOCUMENT_SECONDS: '0',
+      LONGHAUL_DOCUMENT_MEMORY_MIB: '64',
       LONGHAUL_LOCK_SECONDS: '1.5',
       LONGHAUL_MAX_GROUP_ATTEMPTS: 'many',
       LONGHAUL_RETENTION_DAYS: 'NaN',
@@ -110,7 +118,7 @@ describe('loadConfig', () => {
     };
     const error = errorOf(bad);
     expect(error.variables.map(({ variable }) => variable).sort()).toEqual(Object.keys(bad).sort());
-    expect(error.message).toContain('17 environment variables cannot be used');
+    expect(error.message).toContain('19 environment variables cannot be used');
     expect(error.message).toContain('PORT: expected an integer from 0 to 65535, found "70000"');
     expect(error.message).toContain('LONGHAUL_PRECISION: expected one of q8, f32, found "fp8"');
     expect(error.message).toContain('LONGHAUL_LOG_JSON: expected true or false, found "yes"');

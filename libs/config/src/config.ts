@@ -4,7 +4,7 @@ import { plainToInstance } from 'class-transformer';
 import { validateSync } from 'class-validator';
 import { type CompressionSetting, parseCompression } from './compression-setting.js';
 import { ConfigError } from './config-error.js';
-import { Environment, type LOG_LEVELS, type PRECISIONS } from './environment.js';
+import { Environment, type LOG_LEVELS, MIB, type PRECISIONS } from './environment.js';
 import { modelIdOf } from './model-id.js';
 
 /** Everything that can be set from outside, validated. Also the injection token under which the apps provide it. */
@@ -30,11 +30,14 @@ export abstract class Config {
   /** Largest line of a batch file, and largest JSON body of a request. */
   abstract readonly maxLineBytes: number;
   abstract readonly maxBatchLines: number;
+  /** What reading the text of one PDF, DOCX or HTML document may take. */
+  abstract readonly documentSeconds: number;
+  abstract readonly documentMemoryBytes: number;
   /** BullMQ's job lock, and the interval at which stalled jobs are looked for. */
   abstract readonly lockSeconds: number;
   /** Runs of one document group before its remaining items are given up. */
   abstract readonly maxGroupAttempts: number;
-  /** How long results and ended batches stay in Redis. */
+  /** How long results and ended batches stay in Redis, and batch files where nothing else was asked. */
   abstract readonly retentionDays: number;
   abstract readonly chatTimeoutSeconds: number;
   /** How long a worker told to stop may go on with what it has begun. */
@@ -45,7 +48,7 @@ export abstract class Config {
 }
 
 /** OpenAI's limits of a batch file. */
-const MAX_BATCH_FILE_BYTES = 200 * 1024 * 1024;
+const MAX_BATCH_FILE_BYTES = 200 * MIB;
 const MAX_BATCH_LINES = 50_000;
 
 /**
@@ -80,6 +83,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     maxBatchFileBytes: Math.min(MAX_BATCH_FILE_BYTES, variables.LONGHAUL_MAX_FILE_BYTES),
     maxLineBytes: variables.LONGHAUL_MAX_LINE_BYTES,
     maxBatchLines: MAX_BATCH_LINES,
+    documentSeconds: variables.LONGHAUL_DOCUMENT_SECONDS,
+    documentMemoryBytes: variables.LONGHAUL_DOCUMENT_MEMORY_MIB * MIB,
     lockSeconds: variables.LONGHAUL_LOCK_SECONDS,
     maxGroupAttempts: variables.LONGHAUL_MAX_GROUP_ATTEMPTS,
     retentionDays: variables.LONGHAUL_RETENTION_DAYS,

@@ -6,7 +6,7 @@ import { parseCompression } from './compression-setting.js';
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'] as const;
 export const PRECISIONS = ['q8', 'f32'] as const;
 
-const MIB = 1024 * 1024;
+export const MIB = 1024 * 1024;
 
 /** An integer variable from `min` to `max`, both inclusive. */
 function Integer(min: number, max: number): PropertyDecorator {
@@ -80,6 +80,12 @@ export class Environment {
 
   @Integer(1024, 256 * MIB)
   LONGHAUL_MAX_LINE_BYTES = 4 * MIB;
+
+  @Integer(1, 3600)
+  LONGHAUL_DOCUMENT_SECONDS = 60;
+
+  @Integer(128, 65_536)
+  LONGHAUL_DOCUMENT_MEMORY_MIB = 768;
 
   @Integer(1, 3600)
   LONGHAUL_LOCK_SECONDS = 30;

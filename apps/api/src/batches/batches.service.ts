@@ -23,15 +23,17 @@ export class BatchesService {
   /** Records the batch as `validating` and queues its planning. */
   async create(request: CreateBatchDto): Promise<BatchRecord> {
     const compression = parseCompressionRequest(request.compression);
-    await this.checkInputFile(request.input_file_id);
+    const id = newBatchId();
+    await this.holdInputFile(request.input_file_id, id);
     const batch: BatchRecord = {
-      id: newBatchId(),
+      id,
       endpoint: request.endpoint,
       input_file_id: request.input_file_id,
       completion_window: request.completion_window,
       status: 'validating',
       created_at: Math.floor(Date.now() / 1000),
       ...(request.metadata && { metadata: request.metadata }),
+      ...(request.output_expires_after && { output_expires_after: { ...request.output_expires_after } }),
       ...(compression && { compression }),
     };
     await this.batches.create(batch);
@@ -46,15 +48,16 @@ export class BatchesService {
     return { batch, counts };
   }
 
-  private async checkInputFile(id: string): Promise<void> {
-    const file = await this.files.get(id);
-    if (!file) throw ApiError.notFound(`No such File object: ${id}`, 'input_file_id');
-    if (file.purpose !== 'batch') {
+  /** From here on the file cannot be deleted until the batch has ended. */
+  private async holdInputFile(fileId: string, batchId: string): Promise<void> {
+    const file = await this.files.get(fileId);
+    if (file && file.purpose !== 'batch') {
       throw ApiError.invalid(
-        `Invalid 'input_file_id': file ${id} has purpose '${file.purpose}', a batch needs one uploaded with purpose 'batch'.`,
+        `Invalid 'input_file_id': file ${fileId} has purpose '${file.purpose}', a batch needs one uploaded with purpose 'batch'.`,
         'input_file_id',
         'invalid_value',
       );
     }
+    if (!(await this.files.hold(fileId, batchId))) throw ApiError.noSuchFile(fileId, 'input_file_id');
   }
 }

@@ -1,5 +1,7 @@
 import { BATCH_ENDPOINT } from '@app/batches';
-import { Allow, IsIn, IsNotEmpty, IsOptional, IsString, ValidateBy } from 'class-validator';
+import { Type } from 'class-transformer';
+import { Allow, IsIn, IsNotEmpty, IsObject, IsOptional, IsString, ValidateBy, ValidateNested } from 'class-validator';
+import { ExpiresAfterDto } from '../expires-after.dto.js';
 
 /** OpenAI's limits of `metadata`. */
 const MAX_PAIRS = 16;
@@ -28,6 +30,12 @@ export class CreateBatchDto {
     },
   )
   readonly metadata?: Record<string, string> | null;
+
+  @IsOptional()
+  @IsObject({ message: 'must be an object {"anchor": "created_at", "seconds": 3600}' })
+  @ValidateNested()
+  @Type(() => ExpiresAfterDto)
+  readonly output_expires_after?: ExpiresAfterDto | null;
 
   /** Policy and budget for all lines; validated together with a line's own. */
   @Allow()

@@ -3,6 +3,7 @@ import { isRedisUnavailable } from '@app/results';
 import { BlobNotFoundError, BlobStorageError, BlobTooLargeError } from '@app/storage';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Request, Response } from 'express';
+import { uploadError } from './upload-errors.js';
 
 /** Turns every error into OpenAI's error body. What is not the caller's doing is logged and told without details. */
 @Catch()
@@ -13,6 +14,10 @@ export class OpenAiExceptionFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<Request>();
     const response = http.getResponse<Response>();
+    if (request.destroyed && !request.complete) {
+      this.logger.debug(`${request.method} ${request.path}: the client went away`);
+      return;
+    }
     const error = toApiError(thrown, request);
     if (error.status >= 500) {
       const known = thrown instanceof ApiError || isRedisUnavailable(thrown) || thrown instanceof BlobStorageError;
@@ -20,8 +25,13 @@ export class OpenAiExceptionFilter implements ExceptionFilter {
       this.logger.error(`${request.method} ${request.path}: ${detail}`);
     }
     // The body has begun or nobody listens any more: the only honest end is a broken connection.
-    if (response.headersSent) response.destroy();
-    else response.status(error.status).json(error.toBody());
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    // Clients take 409 for a passing lock and try again, unless told that it is none.
+    if (error.status === 409) response.setHeader('x-should-retry', 'false');
+    response.status(error.status).json(error.toBody());
   }
 }
 
@@ -37,8 +47,8 @@ function toApiError(thrown: unknown, request: Request): ApiError {
   if (isRedisUnavailable(thrown)) {
     return ApiError.server(503, 'The service cannot reach its queue right now. Try again soon.', 'redis_unavailable');
   }
-  const parsing = bodyError(thrown, request);
-  if (parsing) return parsing;
+  const unread = bodyError(thrown, request) ?? uploadError(thrown);
+  if (unread) return unread;
   if (thrown instanceof HttpException) return fromHttpException(thrown, request);
   return ApiError.server(500, 'The server had an error while processing your request.');
 }

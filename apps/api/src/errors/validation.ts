@@ -22,7 +22,7 @@ function describe(error: ValidationError | undefined, parent: string): ApiError 
     return ApiError.invalid(`Unrecognized request argument supplied: ${param}`, param, 'unknown_parameter');
   }
   return error.value === undefined
-    ? ApiError.invalid(`Missing required parameter: '${param}'.`, param, 'missing_required_parameter')
+    ? ApiError.missing(param)
     : ApiError.invalid(`Invalid '${param}': ${constraint[1]}.`, param, 'invalid_value');
 }
 

@@ -8,6 +8,7 @@ export interface UploadedBlob {
   readonly fileId: string;
   readonly blobKey: string;
   readonly bytes: number;
+  readonly sha256: string;
   readonly originalname: string;
 }
 
@@ -25,7 +26,7 @@ export class BlobUpload implements StorageEngine {
   ): void {
     const fileId = newFileId();
     this.blobs.put(fileBlobKey(fileId), file.stream, { maxBytes: this.maxBytes }).then(
-      ({ key, bytes }) => done(null, { fileId, blobKey: key, bytes } as Partial<Express.Multer.File>),
+      ({ key, bytes, sha256 }) => done(null, { fileId, blobKey: key, bytes, sha256 } as Partial<Express.Multer.File>),
       (error: unknown) => done(error),
     );
   }

@@ -1,19 +1,29 @@
-import type { FileRecord } from '@app/batches';
 import {
   Body,
   Controller,
+  Delete,
   Get,
   Header,
   HttpCode,
   Param,
   Post,
+  Query,
+  Req,
+  Res,
   StreamableFile,
   UploadedFile,
+  UseGuards,
   UseInterceptors,
 } from '@nestjs/common';
 import { FileInterceptor } from '@nestjs/platform-express';
+import type { Request, Response } from 'express';
 import type { UploadedBlob } from './blob-upload.js';
+import { negotiateRange } from './byte-range.js';
+import { CreateFileDto } from './create-file.dto.js';
+import { toFileList, toFileObject } from './file-object.js';
 import { FilesService } from './files.service.js';
+import { ListFilesQuery } from './list-files.query.js';
+import { MultipartGuard } from './multipart.guard.js';
 
 @Controller('v1/files')
 export class FilesController {
@@ -21,9 +31,15 @@ export class FilesController {
 
   @Post()
   @HttpCode(200)
+  @UseGuards(MultipartGuard)
   @UseInterceptors(FileInterceptor('file'))
-  async create(@UploadedFile() upload: unknown, @Body() fields: Record<string, unknown> | undefined) {
+  async create(@UploadedFile() upload: unknown, @Body() fields: CreateFileDto) {
     return toFileObject(await this.files.create(upload as UploadedBlob | undefined, fields));
+  }
+
+  @Get()
+  async list(@Query() query: ListFilesQuery) {
+    return toFileList(await this.files.list(query));
   }
 
   @Get(':id')
@@ -31,27 +47,27 @@ export class FilesController {
     return toFileObject(await this.files.get(id));
   }
 
+  @Delete(':id')
+  async delete(@Param('id') id: string) {
+    await this.files.delete(id);
+    return { id, object: 'file', deleted: true };
+  }
+
   /** Always a download: what a client uploaded must never run as a page of this origin. */
   @Get(':id/content')
   @Header('x-content-type-options', 'nosniff')
-  async content(@Param('id') id: string): Promise<StreamableFile> {
-    const { record, stream } = await this.files.content(id);
-    const name = encodeURIComponent(record.filename).replaceAll("'", '%27');
-    return new StreamableFile(stream, {
+  async content(
+    @Param('id') id: string,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<StreamableFile> {
+    const file = await this.files.get(id);
+    const range = negotiateRange(request, response, file.bytes, `"${file.sha256}"`);
+    const name = encodeURIComponent(file.filename).replaceAll("'", '%27');
+    return new StreamableFile(await this.files.open(file, range), {
       type: 'application/octet-stream',
-      length: record.bytes,
+      length: range ? range.end - range.start + 1 : file.bytes,
       disposition: `attachment; filename*=UTF-8''${name}`,
     });
   }
 }
-
-/** OpenAI's File object. */
-const toFileObject = ({ id, bytes, created_at, filename, purpose }: FileRecord) => ({
-  id,
-  object: 'file',
-  bytes,
-  created_at,
-  filename,
-  purpose,
-  status: 'processed',
-});

@@ -1,8 +1,10 @@
+import { BatchStore, FileRemover, FileStore } from '@app/batches';
 import { Config } from '@app/config';
 import { BlobStore } from '@app/storage';
 import { Module } from '@nestjs/common';
 import { MulterModule } from '@nestjs/platform-express';
 import { BlobUpload } from './blob-upload.js';
+import { FileExpiry } from './file-expiry.js';
 import { FilesController } from './files.controller.js';
 import { FilesService } from './files.service.js';
 
@@ -18,6 +20,14 @@ import { FilesService } from './files.service.js';
     }),
   ],
   controllers: [FilesController],
-  providers: [FilesService],
+  providers: [
+    FilesService,
+    FileExpiry,
+    {
+      provide: FileRemover,
+      inject: [FileStore, BatchStore, BlobStore],
+      useFactory: (files: FileStore, batches: BatchStore, blobs: BlobStore) => new FileRemover(files, batches, blobs),
+    },
+  ],
 })
 export class FilesModule {}

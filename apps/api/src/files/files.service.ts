@@ -1,13 +1,14 @@
 import type { Readable } from 'node:stream';
-import { ApiError, type FilePurpose, type FileRecord, FileStore } from '@app/batches';
+import { ApiError, type FilePage, type FileQuery, type FileRecord, FileRemover, FileStore } from '@app/batches';
 import { Config } from '@app/config';
 import { BlobStore } from '@app/storage';
 import { Injectable } from '@nestjs/common';
 import type { UploadedBlob } from './blob-upload.js';
+import type { ByteRange } from './byte-range.js';
+import type { CreateFileDto } from './create-file.dto.js';
 
-/** Purposes a client may give; `batch_output` is ours. */
-const UPLOAD_PURPOSES: readonly FilePurpose[] = ['batch', 'user_data'];
 const MAX_FILENAME_LENGTH = 255;
+const SECONDS_A_DAY = 24 * 3600;
 
 @Injectable()
 export class FilesService {
@@ -15,19 +16,25 @@ export class FilesService {
     private readonly config: Config,
     private readonly blobs: BlobStore,
     private readonly files: FileStore,
+    private readonly remover: FileRemover,
   ) {}
 
   /** Makes a file of what was uploaded, or removes it again where it cannot be one. */
-  async create(upload: UploadedBlob | undefined, fields: Record<string, unknown> | undefined): Promise<FileRecord> {
-    if (!upload) throw missing('file');
+  async create(upload: UploadedBlob | undefined, { purpose, expires_after }: CreateFileDto): Promise<FileRecord> {
+    if (!upload) throw ApiError.missing('file');
     try {
+      const created_at = Math.floor(Date.now() / 1000);
+      // As OpenAI's: batch files do not stay for ever unless asked to.
+      const lifetime = expires_after?.seconds ?? (purpose === 'batch' ? this.config.retentionDays * SECONDS_A_DAY : 0);
       const record: FileRecord = {
         id: upload.fileId,
         filename: upload.originalname.slice(0, MAX_FILENAME_LENGTH),
-        purpose: uploadPurpose(fields?.['purpose']),
+        purpose,
         bytes: upload.bytes,
-        created_at: Math.floor(Date.now() / 1000),
+        created_at,
+        ...(lifetime > 0 && { expires_at: created_at + lifetime }),
         blobKey: upload.blobKey,
+        sha256: upload.sha256,
       };
       this.checkSize(record);
       await this.files.create(record);
@@ -41,13 +48,24 @@ export class FilesService {
   /** Throws a 404 `ApiError` where there is none. */
   async get(id: string): Promise<FileRecord> {
     const record = await this.files.get(id);
-    if (!record) throw ApiError.notFound(`No such File object: ${id}`, 'id');
+    if (!record) throw ApiError.noSuchFile(id);
     return record;
   }
 
-  async content(id: string): Promise<{ record: FileRecord; stream: Readable }> {
-    const record = await this.get(id);
-    return { record, stream: await this.blobs.open(record.blobKey) };
+  /** Throws a 400 `ApiError` where `after` is no file. */
+  async list(query: FileQuery): Promise<FilePage> {
+    const page = await this.files.list(query);
+    if (page) return page;
+    throw ApiError.invalid(`Invalid 'after': there is no file with the id '${query.after}'.`, 'after', 'invalid_value');
+  }
+
+  async open({ blobKey }: FileRecord, range: ByteRange | undefined): Promise<Readable> {
+    return this.blobs.open(blobKey, range);
+  }
+
+  /** Throws an `ApiError`: 404 where there is none, 409 where a batch uses it. */
+  async delete(id: string): Promise<void> {
+    await this.remover.remove(id);
   }
 
   private checkSize({ bytes, purpose }: FileRecord): void {
@@ -64,18 +82,3 @@ export class FilesService {
     }
   }
 }
-
-function uploadPurpose(value: unknown): FilePurpose {
-  if (value === undefined) throw missing('purpose');
-  const purpose = UPLOAD_PURPOSES.find((known) => known === value);
-  if (purpose) return purpose;
-  const known = UPLOAD_PURPOSES.map((name) => `'${name}'`).join(' or ');
-  throw ApiError.invalid(`Invalid 'purpose': must be ${known}.`, 'purpose', 'invalid_value');
-}
-
-const missing = (field: string): ApiError =>
-  ApiError.invalid(
-    `Missing required parameter: '${field}'. Send multipart/form-data with the fields file and purpose.`,
-    field,
-    'missing_required_parameter',
-  );

@@ -3,8 +3,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis } from '../../../test/redis-server.js';
 import { type BatchRecord, newBatchId } from './batch-record.js';
 import { RedisBatchStore } from './batch-store.redis.js';
-import { type FileRecord, fileBlobKey, newFileId } from './file-record.js';
-import { RedisFileStore } from './file-store.redis.js';
 
 let server: RedisServer;
 let redis: Redis;
@@ -92,22 +90,4 @@ describe('RedisBatchStore', () => {
       expect(await redis.ttl(`longhaul:{batches}:${other.id}`)).toBe(-1);
     },
   );
-});
-
-describe('RedisFileStore', () => {
-  it('gives back what was created', async () => {
-    const store = new RedisFileStore(redis);
-    const id = newFileId();
-    const record: FileRecord = {
-      id,
-      filename: 'größe "1".jsonl',
-      purpose: 'batch',
-      bytes: 12,
-      created_at: 1_700_000_000,
-      blobKey: fileBlobKey(id),
-    };
-    await store.create(record);
-    expect(await store.get(id)).toEqual(record);
-    expect(await store.get('file-none')).toBeUndefined();
-  });
 });
