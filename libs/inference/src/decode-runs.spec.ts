@@ -90,13 +90,10 @@ describe('decode runs against the naive decoder', () => {
   async function join(items: readonly Item[], tails: Tails): Promise<void> {
     const suffixes = items.map(suffix);
     const ends = suffixes.map((_, i) => suffixes.slice(0, i + 1).flat().length);
-    const alone = new Tails(runs.shape);
-    alone.add();
     const outputs = await runs.read(
       items[0]!.document.held,
       suffixes,
       ends.map((end) => end - 1),
-      alone,
     );
     for (const [i, item] of items.entries()) {
       tails.add();

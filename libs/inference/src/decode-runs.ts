@@ -5,14 +5,19 @@ import { data, integers } from './prefix-reader.js';
 import { RunLayout } from './run-layout.js';
 import type { Sessions } from './sessions.js';
 import { sequencesBias, stepBias } from './tail-bias.js';
-import type { Tails } from './tails.js';
+import { Tails } from './tails.js';
 
 /** Runs of the decode graphs. Prefixes are read in place and never changed. */
 export class DecodeRuns {
+  private readonly noTail: Tails;
+
   constructor(
     private readonly sessions: Sessions,
     readonly shape: LlamaShape,
-  ) {}
+  ) {
+    this.noTail = new Tails(shape);
+    this.noTail.add();
+  }
 
   /** The layout of steps in which these items take part, in this order; see `RunLayout`. */
   layOut(prefixes: readonly HeldPrefix[]): RunLayout {
@@ -54,7 +59,7 @@ export class DecodeRuns {
     prefix: HeldPrefix,
     sequences: readonly (readonly number[])[],
     logitRows: readonly number[],
-    tail: Tails,
+    tail: Tails = this.noTail,
   ): Promise<InferenceSession.ReturnType> {
     const { kvHeads, queryHeads } = this.shape;
     const [tokens, group] = [sequences.flat(), queryHeads / kvHeads];

@@ -1,8 +1,11 @@
 /**
  * The port between a worker's main thread and its engine.
  *
- * Guaranteed: calls are executed one after another in the order given; an aborted call rejects with `EngineAbortedError`
- * at the next chunk or token and leaves nothing behind; a cache lives until `release` or `close`.
+ * Guaranteed: calls of `generate` go on together, up to `itemsAtOnce` in the order given, whichever caches they read; calls
+ * of `prefill` take turns with them and with each other, a chunk at a time; an aborted call rejects with
+ * `EngineAbortedError` at the next chunk or token, leaves nothing behind and no other call touched; a cache lives until
+ * `release` or `close`, for calls that read it already until they end. What an item is answered does not depend on what
+ * else goes on, but for the last bits of floating-point sums.
  * Deliberately not here: keys, values or tensors of any kind (a cache is an opaque handle), prompts as text, queues, Redis.
  */
 
@@ -37,7 +40,7 @@ export interface HeldCache {
   readonly entries: number;
   /** Bytes really held, masses included. */
   readonly bytes: number;
-  /** Seconds spent reading the prefix, without compression. */
+  /** Seconds from when the prefix began to be read until it was, what ran in between included; without compression. */
   readonly prefillSeconds: number;
   /** Seconds spent on scoring by questions, planning and merging. */
   readonly compressSeconds: number;
@@ -84,7 +87,9 @@ export interface Generation {
   readonly finishReason: 'stop' | 'length';
   /** Present when log-probabilities were asked for; one an entry of `tokens`. */
   readonly logprobs?: readonly GeneratedToken[];
+  /** Seconds from when the suffix began to be read until it was, what ran in between included. */
   readonly suffixSeconds: number;
+  /** Seconds from then until the answer ended, the steps being shared with other items. */
   readonly decodeSeconds: number;
 }
 
@@ -96,6 +101,8 @@ export interface EngineModel {
   readonly headSize: number;
   /** Bytes of one entry of one KV head: key, value and mass. */
   readonly entryBytes: number;
+  /** Most items that go on at once; further ones wait for one of them to end. */
+  readonly itemsAtOnce: number;
   /** Why calibrated policies allocate uniformly, where they do. */
   readonly uncalibrated?: string;
 }

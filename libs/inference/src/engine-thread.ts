@@ -2,25 +2,24 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Engine, type EngineOptions } from './engine.js';
 import { callEngine, type EngineReply, type EngineRequest, toPlainError } from './engine-messages.js';
 
-/** Entry of the engine's thread: opens the engine, then executes calls one after another. */
+/** Entry of the engine's thread: opens the engine, then executes calls as they come; `close` after all others. */
 async function main(): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('engine-thread.js is the entry of a worker thread; call startEngine instead.');
   const reply = (message: EngineReply) => port.postMessage(message);
   const engine = await Engine.open(workerData as EngineOptions);
-  const calls = new Map<number, AbortController>();
-  let last: Promise<void> = Promise.resolve();
+  const calls = new Map<number, { readonly abort: AbortController; readonly ended: Promise<void> }>();
 
   port.on('message', (request: EngineRequest) => {
     if (request.kind === 'abort') {
-      calls.get(request.id)?.abort();
+      calls.get(request.id)?.abort.abort();
       return;
     }
     const { id, method, argument } = request;
     const abort = new AbortController();
-    calls.set(id, abort);
-    if (method === 'close') for (const call of calls.values()) call.abort();
-    last = last
+    const before = method === 'close' ? [...calls.values()] : [];
+    for (const call of before) call.abort.abort();
+    const ended = Promise.all(before.map((call) => call.ended))
       .then(() => callEngine(engine, method, argument, abort.signal))
       .then(
         (result) => reply({ kind: 'result', id, result }),
@@ -30,6 +29,7 @@ async function main(): Promise<void> {
         calls.delete(id);
         if (method === 'close') port.close();
       });
+    calls.set(id, { abort, ended });
   });
   reply({ kind: 'ready', model: engine.model });
 }

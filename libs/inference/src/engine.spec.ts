@@ -181,6 +181,7 @@ describe('model files', () => {
       kvHeads: 2,
       headSize: 16,
       entryBytes: 132,
+      itemsAtOnce: 16,
       uncalibrated: expect.stringContaining('tiny.calibration.json'),
     });
     expect(engine.model.contextLength).toBe(gguf.hyperparameters.contextLength);

@@ -1,11 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
 import { GgufModel } from '@app/gguf-model';
 import { createPolicy, type HeadCalibration } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { type Calibration, calibrationPath, readCalibration } from './calibration-file.js';
+import { ContinuousBatch, MAX_ITEMS } from './continuous-batch.js';
 import { DecodeRuns } from './decode-runs.js';
-import { Decoder } from './decoder.js';
-import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
+import { ContextOverflowError, UnknownCacheError } from './engine-errors.js';
 import type {
   CacheHandle,
   EngineModel,
@@ -15,11 +14,11 @@ import type {
   HeldCache,
   PrefillRequest,
 } from './engine-port.js';
-import { generate } from './generate.js';
 import { compress, entryBytes, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
 import { ModelFiles, type Precision } from './model-files.js';
-import { type Checkpoint, readPrefix, scoreQuestions } from './prefix-reader.js';
+import { PREFILL_CHUNK, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { Sessions } from './sessions.js';
+import { type Turn, Turns } from './turns.js';
 
 export interface EngineOptions {
   /** Path of the GGUF file. */
@@ -37,6 +36,8 @@ export class Engine implements EnginePort {
   private readonly shape: LlamaShape;
   private readonly calibration: HeadCalibration | undefined;
   private readonly held = new Map<CacheHandle, HeldPrefix>();
+  private readonly turns = new Turns();
+  private readonly batch: ContinuousBatch;
   private nextHandle = 1;
 
   private constructor(
@@ -49,7 +50,16 @@ export class Engine implements EnginePort {
     this.calibration = 'missing' in calibration ? undefined : calibration;
     const { contextLength, layers, kvHeads, headSize } = this.shape;
     const uncalibrated = 'missing' in calibration ? { uncalibrated: calibration.missing } : {};
-    this.model = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize), ...uncalibrated };
+    this.model = {
+      contextLength,
+      layers,
+      kvHeads,
+      headSize,
+      entryBytes: entryBytes(headSize),
+      itemsAtOnce: MAX_ITEMS,
+      ...uncalibrated,
+    };
+    this.batch = new ContinuousBatch(new DecodeRuns(sessions, this.shape), gguf.tokenizer, this.turns);
   }
 
   static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Engine> {
@@ -65,7 +75,16 @@ export class Engine implements EnginePort {
     return new Engine(gguf, files, sessions, calibration);
   }
 
-  async prefill({ tokens, compression, questions = [] }: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
+  async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
+    const turn = this.turns.prefill(Math.ceil(request.tokens.length / PREFILL_CHUNK), signal);
+    try {
+      return await this.hold(request, turn);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  private async hold({ tokens, compression, questions = [] }: PrefillRequest, turn: Turn): Promise<HeldCache> {
     const seen = questions.length > 0;
     const policy = createPolicy(compression.policy, { scoring: seen ? 'questions' : 'window' });
     const { layers, kvHeads } = this.shape;
@@ -75,9 +94,9 @@ export class Engine implements EnginePort {
     const attention = shrinks ? policy.needs.attention : [];
     const session = await this.sessions.get('prefill');
     const start = performance.now();
-    const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint: checkpoint(signal) });
+    const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint: turn.next });
     const compressStart = performance.now();
-    if (attention.includes('questions')) await scoreQuestions(session, cache, questions, checkpoint(signal));
+    if (attention.includes('questions')) await scoreQuestions(session, cache, questions, turn.next);
     const prefix = compress(cache, policy, compression.budget, { calibration: this.calibration });
     const end = performance.now();
     const handle = this.nextHandle++ as CacheHandle;
@@ -93,12 +112,11 @@ export class Engine implements EnginePort {
     };
   }
 
-  async generate({ handle, suffix, sampling }: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
+  async generate({ handle, ...item }: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
     const prefix = this.held.get(handle);
     if (prefix === undefined) throw new UnknownCacheError(handle);
-    this.checkContext(prefix.tokens + suffix.length, sampling.maxTokens);
-    const decoder = new Decoder(new DecodeRuns(this.sessions, this.shape), prefix);
-    return generate(decoder, this.gguf.tokenizer, { suffix, sampling }, checkpoint(signal));
+    this.checkContext(prefix.tokens + item.suffix.length, item.sampling.maxTokens);
+    return this.batch.generate(prefix, item, signal);
   }
 
   async release(handle: CacheHandle): Promise<void> {
@@ -106,6 +124,7 @@ export class Engine implements EnginePort {
   }
 
   async close(): Promise<void> {
+    await this.batch.close();
     this.held.clear();
     await this.sessions.close();
     await this.gguf.close();
@@ -116,12 +135,4 @@ export class Engine implements EnginePort {
     if (promptTokens + maxTokens > contextLength)
       throw new ContextOverflowError(contextLength, promptTokens, maxTokens);
   }
-}
-
-/** Lets messages in between two runs of a graph, and ends the work when its caller has given it up. */
-function checkpoint(signal: AbortSignal | undefined): Checkpoint {
-  return async () => {
-    await setImmediate();
-    if (signal?.aborted) throw new EngineAbortedError();
-  };
 }

@@ -1,12 +1,11 @@
 import { GgufModel } from '@app/gguf-model';
 import type { AttentionKind, HeadCalibration, Policy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
+import { Answer, type AnswerText } from './answer.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import type { Generation } from './engine-port.js';
 import type { FullCache } from './full-cache.js';
-import { generate } from './generate.js';
 import { compress, type HeldPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
@@ -68,14 +67,16 @@ export class Probe {
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */
   async forced(prefix: HeldPrefix, suffix: readonly number[], answer: readonly number[]): Promise<Float32Array> {
     const decoder = new Decoder(this.runs, prefix);
-    return decoder.append([...suffix, ...answer.slice(0, -1)], checkpoint, suffix.length - 1);
+    return decoder.append([...suffix, ...answer.slice(0, -1)], suffix.length - 1);
   }
 
   /** The greedy answer. */
-  async greedy(prefix: HeldPrefix, suffix: readonly number[], maxTokens: number): Promise<Generation> {
+  async greedy(prefix: HeldPrefix, suffix: readonly number[], maxTokens: number): Promise<AnswerText> {
     const decoder = new Decoder(this.runs, prefix);
-    const sampling = { temperature: 0, topP: 1, maxTokens, stop: [] };
-    return generate(decoder, this.gguf.tokenizer, { suffix, sampling }, checkpoint);
+    const answer = new Answer(this.gguf.tokenizer, { temperature: 0, topP: 1, maxTokens, stop: [] });
+    let next = answer.take(await decoder.append(suffix));
+    while (answer.ended === undefined) next = answer.take(await decoder.append([next]));
+    return answer.ended;
   }
 
   async close(): Promise<void> {

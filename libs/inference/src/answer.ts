@@ -1,0 +1,61 @@
+import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
+import type { GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
+import { tokenLogprobs } from './logprobs.js';
+import { createSampler, type Sampler } from './sampler.js';
+import { StopStrings } from './stop-strings.js';
+
+/** What an answer is, without how long it took. */
+export type AnswerText = Omit<Generation, 'suffixSeconds' | 'decodeSeconds'>;
+
+/** One item's answer while it grows: picks its tokens and knows when it has ended. */
+export class Answer {
+  /** Set once the answer has ended: its turn ended, a stop string appeared, or `maxTokens` are there. */
+  ended: AnswerText | undefined;
+  private readonly sample: Sampler;
+  private readonly pieces: TokenTextDecoder;
+  private readonly text: StopStrings;
+  private readonly tokens: number[] = [];
+  private readonly logprobs: GeneratedToken[] = [];
+
+  constructor(
+    private readonly tokenizer: Tokenizer,
+    private readonly sampling: SamplingOptions,
+  ) {
+    this.sample = createSampler(sampling);
+    this.pieces = new TokenTextDecoder(tokenizer);
+    this.text = new StopStrings(sampling.stop);
+  }
+
+  /**
+   * Picks the next token.
+   * @param logits `[vocabulary]` after the last token; not kept
+   * @returns the token to go on with, unless the answer has `ended`
+   */
+  take(logits: Float32Array): number {
+    const { topLogprobs, maxTokens } = this.sampling;
+    const token = this.sample(logits);
+    if (this.tokenizer.endOfTurnTokens.includes(token)) {
+      this.end('stop', this.text.push(this.pieces.end()));
+      return token;
+    }
+    this.tokens.push(token);
+    if (topLogprobs !== undefined) this.logprobs.push(tokenLogprobs(logits, token, topLogprobs, this.tokenizer));
+    const stopped = this.text.push(this.pieces.push(token));
+    if (stopped !== undefined) this.end('stop', stopped);
+    else if (this.tokens.length === maxTokens) {
+      const cut = this.text.push(this.pieces.end());
+      this.end(cut === undefined ? 'length' : 'stop', cut);
+    }
+    return token;
+  }
+
+  /** @param stopped the text before a stop string, where one was found */
+  private end(finishReason: Generation['finishReason'], stopped: string | undefined): void {
+    this.ended = {
+      text: stopped ?? this.text.all,
+      tokens: this.tokens,
+      finishReason,
+      ...(this.sampling.topLogprobs === undefined ? {} : { logprobs: this.logprobs }),
+    };
+  }
+}

@@ -1,0 +1,219 @@
+import type { Tokenizer } from '@app/gguf-model';
+import { IO } from '@app/onnx-graph';
+import { Answer } from './answer.js';
+import type { DecodeRuns } from './decode-runs.js';
+import { Decoder } from './decoder.js';
+import { EngineAbortedError } from './engine-errors.js';
+import type { GenerateRequest, Generation } from './engine-port.js';
+import type { HeldPrefix } from './held-prefix.js';
+import { data, PREFILL_CHUNK } from './prefix-reader.js';
+import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
+import { Tails } from './tails.js';
+import type { Turns } from './turns.js';
+
+/** Most items that go on together: with more, a step takes longer almost in proportion, and all answers come later. */
+export const MAX_ITEMS = 16;
+
+/** Tokens of room in the tails, of all items together, above which no further item joins (46 KB a token of the default model). */
+const MAX_TAIL_TOKENS = 8192;
+
+interface Item extends Omit<GenerateRequest, 'handle'> {
+  readonly prefix: HeldPrefix;
+  readonly signal: AbortSignal | undefined;
+  readonly answer: Answer;
+  readonly resolve: (generation: Generation) => void;
+  readonly reject: (error: unknown) => void;
+  /** Where a suffix that is longer than a chunk is read. */
+  reader: Decoder | undefined;
+  /** The token that the next step goes on with. */
+  next: number;
+  /** When the suffix began to be read and when it was, as of `performance.now()`. */
+  suffixBegun: number;
+  suffixRead: number;
+}
+
+/**
+ * Continuous batching: all items whose answers grow go on by one token a step, whichever document they are about; an item
+ * joins once its suffix is read and leaves when its answer ends, at any step. Suffixes of items of one document are read side
+ * by side, as many as a chunk holds; a step follows each chunk, so that reading keeps nobody waiting for long. Items join in
+ * the order in which they were asked.
+ */
+export class ContinuousBatch {
+  private readonly waiting: Item[] = [];
+  /** In the order of `tails`. */
+  private readonly running: Item[] = [];
+  private tails: Tails;
+  private layout: RunLayout | undefined;
+  private going: Promise<void> | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly runs: DecodeRuns,
+    private readonly tokenizer: Tokenizer,
+    private readonly turns: Turns,
+  ) {
+    this.tails = new Tails(runs.shape);
+  }
+
+  /** Answers one item. Rejects with `EngineAbortedError` at the next turn after `signal` is aborted; others go on. */
+  generate(
+    prefix: HeldPrefix,
+    { suffix, sampling }: Omit<GenerateRequest, 'handle'>,
+    signal?: AbortSignal,
+  ): Promise<Generation> {
+    return new Promise((resolve, reject) => {
+      const answer = new Answer(this.tokenizer, sampling);
+      const state = { reader: undefined, next: -1, suffixBegun: 0, suffixRead: 0 };
+      this.waiting.push({ prefix, suffix, sampling, signal, answer, resolve, reject, ...state });
+      this.going ??= this.go();
+    });
+  }
+
+  /** Ends all items, which reject with `EngineAbortedError`. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.going;
+  }
+
+  private async go(): Promise<void> {
+    const turn = this.turns.decode();
+    for (let read = false; this.waiting.length + this.running.length > 0; ) {
+      await turn.next();
+      this.dropAborted();
+      read = (!read || this.running.length === 0) && (await this.read());
+      if (!read) await this.step();
+    }
+    turn.leave();
+    this.going = undefined;
+  }
+
+  private dropAborted(): void {
+    const aborted = ({ signal }: Item) => this.closed || signal?.aborted === true;
+    for (let i = this.waiting.length - 1; i >= 0; i--) {
+      if (aborted(this.waiting[i] as Item)) this.waiting.splice(i, 1)[0]?.reject(new EngineAbortedError());
+    }
+    for (let i = this.running.length - 1; i >= 0; i--) {
+      if (aborted(this.running[i] as Item)) this.leave(i).reject(new EngineAbortedError());
+    }
+  }
+
+  /** Reads a chunk of suffixes, of those who join next. False where nobody can join now. */
+  private async read(): Promise<boolean> {
+    const items = this.joining();
+    const [first] = items;
+    if (first === undefined) return false;
+    for (const item of items) item.suffixBegun ||= performance.now();
+    try {
+      if (first.suffix.length > PREFILL_CHUNK) await this.readLong(first);
+      else await this.readTogether(items);
+    } catch (error) {
+      for (const item of items) {
+        if (this.waiting.includes(item)) this.waiting.splice(this.waiting.indexOf(item), 1);
+        if (!this.running.includes(item)) item.reject(error);
+      }
+      while (this.tails.items > this.running.length) this.tails.remove(this.tails.items - 1);
+    }
+    return true;
+  }
+
+  /** The first ones that wait, as many as there is room for, whose suffixes go into one chunk behind one document. */
+  private joining(): Item[] {
+    const items: Item[] = [];
+    const documents = new Set(this.running.map(({ prefix }) => prefix));
+    let tokens = 0;
+    let longest = this.tails.capacity;
+    for (const item of this.waiting) {
+      tokens += item.suffix.length;
+      longest = Math.max(longest, item.suffix.length);
+      documents.add(item.prefix);
+      const count = this.running.length + items.length + 1;
+      const alone = count === 1;
+      const fits = count <= MAX_ITEMS && documents.size <= MAX_DOCUMENTS && count * longest <= MAX_TAIL_TOKENS;
+      const together = items.length === 0 || (item.prefix === items[0]?.prefix && tokens <= PREFILL_CHUNK);
+      if (!together || !(fits || alone)) break;
+      items.push(item);
+    }
+    return items;
+  }
+
+  private async readTogether(items: readonly Item[]): Promise<void> {
+    const suffixes = items.map(({ suffix }) => suffix);
+    const ends: number[] = [];
+    for (const suffix of suffixes) ends.push((ends.at(-1) ?? 0) + suffix.length);
+    const lastRows = ends.map((end) => end - 1);
+    const outputs = await this.runs.read((items[0] as Item).prefix, suffixes, lastRows);
+    this.waiting.splice(0, items.length);
+    for (const [i, item] of items.entries()) {
+      const { length } = item.suffix;
+      this.join(item, this.rowOf(data(outputs, IO.logits), i), () => {
+        this.tails.add();
+        this.tails.append(this.tails.items - 1, outputs, (ends[i] as number) - length, length);
+      });
+    }
+  }
+
+  /** One chunk of a suffix that is longer than that; the item joins after the last one. */
+  private async readLong(item: Item): Promise<void> {
+    item.reader ??= new Decoder(this.runs, item.prefix);
+    const { reader } = item;
+    const chunk = item.suffix.slice(reader.tail.lengthOf(0), reader.tail.lengthOf(0) + PREFILL_CHUNK);
+    const logits = await reader.append(chunk);
+    if (reader.tail.lengthOf(0) < item.suffix.length) return;
+    this.waiting.shift();
+    this.join(item, logits, () => this.tails.adopt(reader.tail));
+    item.reader = undefined;
+  }
+
+  private join(item: Item, logits: Float32Array, addTail: () => void): void {
+    item.suffixRead = performance.now();
+    if (!this.take(item, logits)) return;
+    addTail();
+    this.running.push(item);
+    this.layout = undefined;
+  }
+
+  private async step(): Promise<void> {
+    if (this.running.length === 0) return;
+    try {
+      this.layout ??= this.runs.layOut(this.running.map(({ prefix }) => prefix));
+      const tokens = this.running.map(({ next }) => next);
+      const logits = await this.runs.step(this.layout, tokens, this.tails);
+      const ended = [...this.running.keys()].filter((i) => !this.take(this.running[i] as Item, this.rowOf(logits, i)));
+      // The last one takes the place of one that leaves, so from behind.
+      for (const i of ended.reverse()) this.leave(i);
+    } catch (error) {
+      for (const item of this.running.splice(0)) item.reject(error);
+      this.tails = new Tails(this.runs.shape);
+      this.layout = undefined;
+    }
+  }
+
+  /** Gives an item its next logits; false when its answer has ended. */
+  private take(item: Item, logits: Float32Array): boolean {
+    item.next = item.answer.take(logits);
+    const { ended } = item.answer;
+    if (ended === undefined) return true;
+    const seconds = (from: number, to: number) => (to - from) / 1000;
+    item.resolve({
+      ...ended,
+      suffixSeconds: seconds(item.suffixBegun, item.suffixRead),
+      decodeSeconds: seconds(item.suffixRead, performance.now()),
+    });
+    return false;
+  }
+
+  /** Takes an item out; the last one takes its place, as in the tails. */
+  private leave(index: number): Item {
+    const item = this.running[index] as Item;
+    this.running[index] = this.running.at(-1) as Item;
+    this.running.pop();
+    this.tails.remove(index);
+    this.layout = undefined;
+    return item;
+  }
+
+  private rowOf(logits: Float32Array, row: number): Float32Array {
+    const { vocabulary } = this.runs.shape;
+    return logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+  }
+}
