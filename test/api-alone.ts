@@ -71,11 +71,11 @@ export class ApiAlone {
   }
 
   /** Status and error of a request that is refused; checks that the error has OpenAI's shape. */
-  async refused(path: string, init: RequestInit = {}) {
+  async refused(path: string, init: RequestInit = {}): Promise<{ status: number; message?: string }> {
     const response = await fetch(`${this.url}${path}`, init);
     const { error } = (await response.json()) as { error: Record<string, unknown> };
     expect(Object.keys(error)).toEqual(['message', 'type', 'param', 'code']);
-    return { status: response.status, ...error };
+    return { ...error, status: response.status };
   }
 
   /** The same for a POST. */
