@@ -1,8 +1,8 @@
+import { percent, table } from '../markdown-table.js';
 import type { Comparison, KeptScore } from './comparison.js';
 import type { Estimate } from './statistics.js';
 import type { SummaryRow } from './summary.js';
 
-const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
 const nats = (kl: number): string => kl.toFixed(4);
 
 /** The summary as Markdown; with `kept` the kept score shows its interval. */
@@ -71,8 +71,4 @@ function keptCell({ score_ratio }: SummaryRow, interval: Estimate | undefined): 
 function signedInterval({ value, low, high }: Estimate, write: (value: number) => string): string {
   const signed = (figure: number): string => (figure > 0 ? `+${write(figure)}` : write(figure));
   return `${signed(value)} (${signed(low)} to ${signed(high)})`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('');
 }
