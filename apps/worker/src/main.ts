@@ -4,12 +4,14 @@ import { ConfigError, loadConfig } from '@app/config';
 import { GgufError } from '@app/gguf-model';
 import { isPolicyName, policyNames } from '@app/kv-policy';
 import { assertRedisReady } from '@app/results';
-import { createLogger } from '@app/telemetry';
+import { createLogger, EngineMetrics } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { Drain } from './drain.js';
 import { openEngine } from './engine.js';
+import { MeteredEngine } from './metered-engine.js';
+import { serveMetrics } from './metrics-server.js';
 import { openPromptEncoder } from './prompt-encoder.js';
 import { QueueConsumers } from './queue-consumers.js';
 import { ReconcilerTimer } from './reconciler.timer.js';
@@ -33,7 +35,11 @@ async function main(): Promise<number> {
   }
   const encoder = await openPromptEncoder(config);
   await assertRedisReady(config.redisUrl);
-  const engine = await openEngine(config);
+  const metrics = new EngineMetrics();
+  const engine = new MeteredEngine(await openEngine(config), metrics);
+  const metricsServer =
+    config.metricsPort === undefined ? undefined : await serveMetrics(metrics, config.host, config.metricsPort);
+  if (metricsServer) logger.log(`metrics: http://${config.host}:${metricsServer.port}/metrics`);
 
   const app = await NestFactory.createApplicationContext(workerWith(config, encoder, engine), { abortOnError: false });
   const drain = app.get(Drain);
@@ -63,6 +69,7 @@ async function main(): Promise<number> {
   // Redis or the engine may be gone and never answer; the lock of what could not be handed back runs out by itself.
   setTimeout(() => process.exit(code), (config.drainSeconds + HAND_BACK_SECONDS) * 1000).unref();
   await Promise.all([consumers.stop(), reconciler.stop()]);
+  await metricsServer?.close();
   await app.get(BatchJobs).close();
   await engine.close().catch(() => undefined);
   app.get(Redis).disconnect();

@@ -33,6 +33,7 @@ describe('loadConfig', () => {
       documentSeconds: 60,
       documentMemoryBytes: 805_306_368,
       lockSeconds: 30,
+      maxGroups: 2,
       maxGroupAttempts: 10,
       retentionDays: 30,
       chatTimeoutSeconds: 600,
@@ -58,6 +59,7 @@ describe('loadConfig', () => {
       LONGHAUL_DOCUMENT_SECONDS: '6',
       LONGHAUL_DOCUMENT_MEMORY_MIB: '256',
       LONGHAUL_LOCK_SECONDS: '5',
+      LONGHAUL_MAX_GROUPS: '6',
       LONGHAUL_MAX_GROUP_ATTEMPTS: '4',
       LONGHAUL_RETENTION_DAYS: '1',
       LONGHAUL_CHAT_TIMEOUT_SECONDS: '7',
@@ -81,6 +83,7 @@ describe('loadConfig', () => {
       documentSeconds: 6,
       documentMemoryBytes: 268_435_456,
       lockSeconds: 5,
+      maxGroups: 6,
       maxGroupAttempts: 4,
       retentionDays: 1,
       chatTimeoutSeconds: 7,
@@ -109,6 +112,7 @@ describe('loadConfig', () => {
       LONGHAUL_DOCUMENT_SECONDS: '0',
       LONGHAUL_DOCUMENT_MEMORY_MIB: '64',
       LONGHAUL_LOCK_SECONDS: '1.5',
+      LONGHAUL_MAX_GROUPS: '0',
       LONGHAUL_MAX_GROUP_ATTEMPTS: 'many',
       LONGHAUL_RETENTION_DAYS: 'NaN',
       LONGHAUL_CHAT_TIMEOUT_SECONDS: '0',
@@ -118,7 +122,7 @@ describe('loadConfig', () => {
     };
     const error = errorOf(bad);
     expect(error.variables.map(({ variable }) => variable).sort()).toEqual(Object.keys(bad).sort());
-    expect(error.message).toContain('19 environment variables cannot be used');
+    expect(error.message).toContain('20 environment variables cannot be used');
     expect(error.message).toContain('PORT: expected an integer from 0 to 65535, found "70000"');
     expect(error.message).toContain('LONGHAUL_PRECISION: expected one of q8, f32, found "fp8"');
     expect(error.message).toContain('LONGHAUL_LOG_JSON: expected true or false, found "yes"');

@@ -11,6 +11,8 @@ import { modelIdOf } from './model-id.js';
 export abstract class Config {
   abstract readonly port: number;
   abstract readonly host: string;
+  /** Where a worker serves its metrics, 0 for any free port; undefined: nowhere. */
+  abstract readonly metricsPort: number | undefined;
   abstract readonly redisUrl: string;
   /** Absolute. Blobs, caches of converted weights, Redis' own data. */
   abstract readonly dataDir: string;
@@ -35,6 +37,8 @@ export abstract class Config {
   abstract readonly documentMemoryBytes: number;
   /** BullMQ's job lock, and the interval at which stalled jobs are looked for. */
   abstract readonly lockSeconds: number;
+  /** Document groups and chats that a worker answers at once. */
+  abstract readonly maxGroups: number;
   /** Runs of one document group before its remaining items are given up. */
   abstract readonly maxGroupAttempts: number;
   /** How long results and ended batches stay in Redis, and batch files where nothing else was asked. */
@@ -72,6 +76,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return {
     port: variables.PORT,
     host: variables.LONGHAUL_HOST,
+    metricsPort: variables.LONGHAUL_METRICS_PORT,
     redisUrl: variables.REDIS_URL,
     dataDir: resolve(variables.LONGHAUL_DATA_DIR),
     modelPath,
@@ -86,6 +91,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     documentSeconds: variables.LONGHAUL_DOCUMENT_SECONDS,
     documentMemoryBytes: variables.LONGHAUL_DOCUMENT_MEMORY_MIB * MIB,
     lockSeconds: variables.LONGHAUL_LOCK_SECONDS,
+    maxGroups: variables.LONGHAUL_MAX_GROUPS,
     maxGroupAttempts: variables.LONGHAUL_MAX_GROUP_ATTEMPTS,
     retentionDays: variables.LONGHAUL_RETENTION_DAYS,
     chatTimeoutSeconds: variables.LONGHAUL_CHAT_TIMEOUT_SECONDS,

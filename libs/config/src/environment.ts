@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Expose, Transform } from 'class-transformer';
-import { IsBoolean, IsIn, IsInt, IsUrl, Matches, Max, Min, ValidateBy } from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsOptional, IsUrl, Matches, Max, Min, ValidateBy } from 'class-validator';
 import { parseCompression } from './compression-setting.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'] as const;
@@ -42,6 +42,10 @@ export class Environment {
   @Expose()
   @Matches(/^[\w.:-]+$/, { message: 'a host name or an address to listen on' })
   LONGHAUL_HOST = '127.0.0.1';
+
+  @IsOptional()
+  @Integer(0, 65_535)
+  LONGHAUL_METRICS_PORT?: number;
 
   @Expose()
   @IsUrl(
@@ -89,6 +93,9 @@ export class Environment {
 
   @Integer(1, 3600)
   LONGHAUL_LOCK_SECONDS = 30;
+
+  @Integer(1, 64)
+  LONGHAUL_MAX_GROUPS = 2;
 
   @Integer(1, 1000)
   LONGHAUL_MAX_GROUP_ATTEMPTS = 10;

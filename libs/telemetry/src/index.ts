@@ -1,1 +1,2 @@
+export { EngineMetrics } from './engine-metrics.js';
 export { createLogger } from './logger.js';

@@ -1,0 +1,52 @@
+import type { CacheHandle, EnginePort, GenerateRequest, Generation, HeldCache, PrefillRequest } from '@app/inference';
+import type { EngineMetrics } from '@app/telemetry';
+
+/** An engine that counts what it holds and does. */
+export class MeteredEngine implements EnginePort {
+  private readonly held = new Map<CacheHandle, { readonly bytes: number; readonly fullBytes: number }>();
+
+  constructor(
+    private readonly engine: EnginePort,
+    private readonly metrics: EngineMetrics,
+  ) {}
+
+  get model() {
+    return this.engine.model;
+  }
+
+  async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
+    const cache = await this.engine.prefill(request, signal);
+    const { layers, kvHeads, entryBytes } = this.model;
+    const fullBytes = cache.tokens * layers * kvHeads * entryBytes;
+    this.held.set(cache.handle, { bytes: cache.bytes, fullBytes });
+    this.metrics.prefixTokens.inc(cache.tokens);
+    this.metrics.prefillSeconds.inc(cache.prefillSeconds);
+    this.metrics.compressSeconds.inc(cache.compressSeconds);
+    this.countHeld();
+    return cache;
+  }
+
+  async generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
+    const generation = await this.engine.generate(request, signal);
+    this.metrics.items.inc();
+    this.metrics.answerTokens.inc(generation.tokens.length);
+    return generation;
+  }
+
+  async release(handle: CacheHandle): Promise<void> {
+    await this.engine.release(handle);
+    this.held.delete(handle);
+    this.countHeld();
+  }
+
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+
+  private countHeld(): void {
+    const caches = [...this.held.values()];
+    this.metrics.caches.set(caches.length);
+    this.metrics.heldBytes.set(caches.reduce((sum, { bytes }) => sum + bytes, 0));
+    this.metrics.fullBytes.set(caches.reduce((sum, { fullBytes }) => sum + fullBytes, 0));
+  }
+}
