@@ -5,6 +5,8 @@ import { type RedisServer, startRedis } from './redis-server.js';
 import { writeTinyGguf } from './tiny-gguf.js';
 
 const ITEMS = 90;
+/** Items that a worker may be answering when it dies: LONGHAUL_MAX_GROUPS groups, 16 items each. */
+const UNDER_WAY = 32;
 const ANSWERED = /answered batch=\S+ item=\d+ custom_id=(\S+)/;
 
 let redis: RedisServer;
@@ -23,12 +25,12 @@ afterEach(async () => {
   await redis?.stop();
 });
 
-/** Questions on three documents; every answer takes some dozens of milliseconds. */
+/** Questions on three documents; answers of many lengths, so that they end one after another. */
 const lines = Array.from({ length: ITEMS }, (_, i) =>
   line(`item-${i}`, {
     model: 'tiny',
     messages: [{ role: 'user', content: `${`Document ${i % 3}. `.repeat(60)}\nQuestion ${i}?` }],
-    max_tokens: 40,
+    max_tokens: 30 + ((i * 7) % 40),
     seed: i,
     compression: { policy: 'kvmerger', budget: 0.5 },
   }),
@@ -63,8 +65,8 @@ describe('a worker that is lost in the middle of a batch', () => {
     await expectEveryItemOnce(id);
     const computed = answered();
     expect(new Set(computed).size).toBe(computed.length);
-    // A worker may die between recording an item and saying so.
-    expect(computed.length).toBeGreaterThanOrEqual(ITEMS - 2);
+    // A worker may die between recording items and saying so.
+    expect(computed.length).toBeGreaterThanOrEqual(ITEMS - 2 * UNDER_WAY);
   });
 
   it('killed while it plans: the batch is planned once', async () => {

@@ -76,13 +76,28 @@ export class GroupAnswerer {
       return;
     }
     try {
-      for (const [i, item] of items.entries()) {
-        this.drain.started.throwIfAborted();
-        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0, completionId));
-      }
+      await this.answerItems(plan, items, cache, completionId);
     } finally {
       await this.engine.release(cache.handle).catch(() => undefined); // a crashed engine holds nothing
     }
+  }
+
+  /** As many at once as go on together in the engine. Once the worker stops, no further one begins. */
+  private async answerItems(
+    plan: GroupPlan,
+    items: readonly PlannedItem[],
+    cache: HeldCache,
+    completionId?: string,
+  ): Promise<void> {
+    const next = items.entries();
+    const answer = async (): Promise<void> => {
+      for (const [i, item] of next) {
+        this.drain.started.throwIfAborted();
+        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0, completionId));
+      }
+    };
+    const ends = await Promise.allSettled(Array.from({ length: this.engine.model.itemsAtOnce }, answer));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   private async outcome(

@@ -14,7 +14,7 @@ const MAX_STALLED_COUNT = 1_000_000;
 /** Jobs that failed stay for a week, for whoever asks why. */
 const REMOVE_ON_FAIL = { age: 7 * 24 * 3600, count: 10_000 };
 
-/** Takes jobs from the queues. One document group at a time: the engine answers one after another anyway. */
+/** Takes jobs from the queues: as many document groups at once as configured, everything else one at a time. */
 @Injectable()
 export class QueueConsumers {
   private readonly logger = new Logger(QueueConsumers.name);
@@ -30,16 +30,16 @@ export class QueueConsumers {
 
   /** @param onCrash called when the engine is gone, once its job is back in the queue */
   start(onCrash: (error: EngineCrashedError) => void): void {
-    const processors = {
-      [PLANNING_QUEUE]: this.planning,
-      [groupQueue(this.config.modelId)]: this.groups,
-      [FINALIZING_QUEUE]: this.finalizing,
-    };
-    for (const [queue, processor] of Object.entries(processors)) {
+    const queues = [
+      { queue: PLANNING_QUEUE, processor: this.planning, concurrency: 1 },
+      { queue: groupQueue(this.config.modelId), processor: this.groups, concurrency: this.config.maxGroups },
+      { queue: FINALIZING_QUEUE, processor: this.finalizing, concurrency: 1 },
+    ];
+    for (const { queue, processor, concurrency } of queues) {
       const worker = new Worker(queue, (job, token) => this.run(processor, job, token, onCrash), {
         connection: this.redis,
         prefix: QUEUE_PREFIX,
-        concurrency: 1,
+        concurrency,
         lockDuration: this.config.lockSeconds * 1000,
         stalledInterval: this.config.lockSeconds * 1000,
         maxStalledCount: MAX_STALLED_COUNT,
