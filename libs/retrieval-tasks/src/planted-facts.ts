@@ -2,11 +2,12 @@ import type { FactNames } from './fact-names.js';
 import type { SeededRandom } from './seeded-random.js';
 
 /**
- * Kinds of tasks, after RULER (arXiv 2404.06654), with sentences of our own:
+ * Kinds of tasks, after RULER (arXiv 2404.06654) and in sentences like its own, with the same words in fact, question and
+ * beginning of the answer: in long texts a small model does not find freer sentences even with its full cache.
  * - `single_fact`: one number is planted and asked for;
  * - `several_keys`: numbers of {@link KEYS} keys are planted, one is asked for;
- * - `several_values`: one key has {@link ASKED} numbers, all are asked for;
- * - `several_queries`: the numbers of {@link ASKED} of {@link KEYS} keys are asked for;
+ * - `several_values`: one key has {@link VALUES} numbers, all are asked for;
+ * - `several_queries`: numbers of {@link KEYS} keys are planted, all are asked for;
  * - `variable_tracking`: a number is handed along a chain of {@link CHAIN} variables, all that hold it are asked for.
  */
 export const RETRIEVAL_TASKS = [
@@ -18,11 +19,18 @@ export const RETRIEVAL_TASKS = [
 ] as const;
 export type RetrievalTask = (typeof RETRIEVAL_TASKS)[number];
 
-const KEYS = 6;
-const ASKED = 4;
+const KEYS = 4;
+const VALUES = 4;
 const CHAIN = 5;
-/** What a number may be of. */
-const KINDS = ['locker code', 'archive number', 'ticket number', 'vault code', 'permit number', 'radio code'] as const;
+/** What is planted. Each says `number`: after `code` a small model goes on with words. */
+const KINDS = [
+  'special lucky number',
+  'special secret number',
+  'special golden number',
+  'special hidden number',
+  'special royal number',
+  'special silver number',
+] as const;
 /** Room for a number of six digits and a few words; for four with their keys, or five variables, one a line. */
 const TOKENS_FOR_ONE = 24;
 const TOKENS_FOR_SEVERAL = 96;
@@ -50,8 +58,7 @@ const PLANTERS: Readonly<Record<RetrievalTask, (names: FactNames, random: Seeded
   variable_tracking: variableTracking,
 };
 
-const fact = (kind: string, key: string, number: string): string =>
-  `Remember that the ${kind} for ${key} is ${number}.`;
+const fact = (kind: string, key: string, number: string): string => `One of the ${kind}s for ${key} is: ${number}.`;
 
 function oneOfKeys(names: FactNames, random: SeededRandom, keys: number): PlantedFacts {
   const kind = random.pick(KINDS);
@@ -59,8 +66,8 @@ function oneOfKeys(names: FactNames, random: SeededRandom, keys: number): Plante
   const asked = random.pick(pairs);
   return {
     facts: pairs.map(({ key, number }) => fact(kind, key, number)),
-    question: `Which ${kind} for ${asked.key} does the text above give?`,
-    answerPrefix: ` The text says that the ${kind} for ${asked.key} is`,
+    question: `What is the ${kind} for ${asked.key} mentioned in the text above?`,
+    answerPrefix: ` The ${kind} for ${asked.key} is:`,
     outputs: [asked.number],
     tokensToGenerate: TOKENS_FOR_ONE,
   };
@@ -69,11 +76,12 @@ function oneOfKeys(names: FactNames, random: SeededRandom, keys: number): Plante
 function severalValues(names: FactNames, random: SeededRandom): PlantedFacts {
   const kind = random.pick(KINDS);
   const key = names.key();
-  const numbers = Array.from({ length: ASKED }, () => names.number());
+  const numbers = Array.from({ length: VALUES }, () => names.number());
   return {
     facts: numbers.map((number) => fact(kind, key, number)),
-    question: `What are all ${ASKED} ${kind}s for ${key} that the text above gives?`,
-    answerPrefix: ` The text gives these ${kind}s for ${key}:`,
+    question: `What are all the ${kind}s for ${key} mentioned in the text above?`,
+    // `the number` once, or a list of consecutive numbers follows.
+    answerPrefix: ` The ${kind}s for ${key} mentioned in the text above are the number`,
     outputs: numbers,
     tokensToGenerate: TOKENS_FOR_SEVERAL,
   };
@@ -82,12 +90,13 @@ function severalValues(names: FactNames, random: SeededRandom): PlantedFacts {
 function severalQueries(names: FactNames, random: SeededRandom): PlantedFacts {
   const kind = random.pick(KINDS);
   const pairs = keysWithNumbers(names, KEYS);
-  const asked = random.shuffle(pairs).slice(0, ASKED);
-  const list = enumeration(asked.map(({ key }) => key));
+  const asked = random.shuffle(pairs);
+  const keys = asked.map(({ key }) => key);
   return {
     facts: pairs.map(({ key, number }) => fact(kind, key, number)),
-    question: `What are the ${kind}s for ${list} that the text above gives?`,
-    answerPrefix: ` The text gives these ${kind}s for ${list}:`,
+    question: `What are the ${kind}s for ${enumeration(keys)} mentioned in the text above?`,
+    // Begins a list of keys with their numbers, which the model continues; after all keys at once it loses track.
+    answerPrefix: ` The ${kind}s are: ${keys[0]}:`,
     outputs: asked.map(({ number }) => number),
     tokensToGenerate: TOKENS_FOR_SEVERAL,
   };
@@ -97,11 +106,11 @@ function variableTracking(names: FactNames): PlantedFacts {
   const number = names.number();
   const variables = Array.from({ length: CHAIN }, () => names.variable());
   return {
-    facts: variables.map((variable, i) =>
-      i === 0 ? `Now set ${variable} = ${number}.` : `Now set ${variable} = ${variables[i - 1]}.`,
+    facts: variables.map(
+      (variable, i) => `The variable ${variable} is set to ${i === 0 ? number : `the variable ${variables[i - 1]}`}.`,
     ),
-    question: `Which variables does the text above set to ${number}, directly or through another variable?`,
-    answerPrefix: ` The text sets these ${CHAIN} variables to ${number}:`,
+    question: `Which ${CHAIN} variables are set to ${number} in the text above, directly or through another variable?`,
+    answerPrefix: ` The variables that are set to ${number} in the text above are the variable`,
     outputs: variables,
     tokensToGenerate: TOKENS_FOR_SEVERAL,
   };

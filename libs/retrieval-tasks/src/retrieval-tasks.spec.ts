@@ -42,11 +42,14 @@ const generate = (options: Partial<RetrievalOptions> = {}): RetrievalRow[] => [
   }),
 ];
 
+const FACTS = /One of the ([a-z ]+)s for ([a-z ]+) is: (\d+)\. ?/g;
+const SETTINGS = /The variable ([A-Z]+) is set to (?:the variable )?([A-Z]+|\d+)\. ?/g;
+
 /** Keys and numbers, or variables and the number, that a row plants. */
 function planted({ context }: RetrievalRow): string[] {
-  const facts = [...context.matchAll(/Remember that the [a-z ]+ for ([a-z ]+) is (\d+)\./g)];
-  const settings = [...context.matchAll(/Now set ([A-Z]+) = (\w+)\./g)];
-  return [...facts, ...settings].flatMap((match) => [match[1]!, match[2]!]);
+  const facts = [...context.matchAll(FACTS)].flatMap(([, , key, number]) => [key!, number!]);
+  const settings = [...context.matchAll(SETTINGS)].flatMap(([, variable, source]) => [variable!, source!]);
+  return [...facts, ...settings];
 }
 
 /** Answers that follow from the context and the question alone, by reading both as a person would. */
@@ -54,14 +57,14 @@ function solve({ task, context, question }: RetrievalRow): string[] {
   if (task === 'variable_tracking') {
     const holding = new Set([/\d{6}/.exec(question)![0]]);
     const found: string[] = [];
-    for (const [, variable, source] of context.matchAll(/Now set ([A-Z]+) = (\w+)\./g)) {
+    for (const [, variable, source] of context.matchAll(SETTINGS)) {
       if (!holding.has(source!)) continue;
       holding.add(variable!);
       found.push(variable!);
     }
     return found;
   }
-  const facts = [...context.matchAll(/Remember that the ([a-z ]+) for ([a-z ]+) is (\d+)\./g)];
+  const facts = [...context.matchAll(FACTS)];
   return facts.filter(([, kind, key]) => question.includes(kind!) && question.includes(key!)).map((match) => match[3]!);
 }
 
@@ -81,7 +84,7 @@ describe('retrieval tasks', () => {
     for (const row of rows) {
       expect(solve(row).sort()).toEqual([...row.outputs].sort());
       expect(planted(row)).toHaveLength(
-        { single_fact: 2, several_keys: 12, several_values: 8, several_queries: 12, variable_tracking: 10 }[row.task],
+        { single_fact: 2, several_keys: 8, several_values: 8, several_queries: 8, variable_tracking: 10 }[row.task],
       );
       for (const output of row.outputs) expect(documents.some((document) => document.includes(output))).toBe(false);
       expect(row.answer_prefix).toMatch(/^ \S/);
@@ -93,17 +96,14 @@ describe('retrieval tasks', () => {
   test('are the prose of the documents around the facts', () => {
     const prose = documents.flatMap(sentences);
     for (const row of generate({ count: 2 })) {
-      const rest = row.context
-        .replace(/Remember that the [a-z ]+ for [a-z ]+ is \d+\. ?/g, '')
-        .replace(/Now set [A-Z]+ = \w+\. ?/g, '')
-        .trim();
+      const rest = row.context.replace(FACTS, '').replace(SETTINGS, '').trim();
       expect(`${prose.join(' ')} ${prose.join(' ')}`).toContain(rest);
     }
   });
 
   test('plant at all depths', () => {
     const depths = generate({ count: 40, tasks: ['single_fact'] }).map(
-      (row) => row.context.indexOf('Remember that the') / row.context.length,
+      (row) => row.context.indexOf('One of the special') / row.context.length,
     );
     for (const quarter of [0, 0.25, 0.5, 0.75]) {
       expect(depths.some((depth) => depth >= quarter && depth < quarter + 0.25)).toBe(true);
@@ -122,7 +122,7 @@ describe('retrieval tasks', () => {
 
   test('are the same on every machine', () => {
     const [row] = generate({ count: 1, tasks: ['single_fact'] });
-    expect(row!.question).toBe('Which permit number for proud pebble does the text above give?');
+    expect(row!.question).toBe('What is the special royal number for proud pebble mentioned in the text above?');
     expect(row!.outputs).toEqual(['838370']);
   });
 
