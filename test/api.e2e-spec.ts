@@ -66,6 +66,39 @@ describe('batches', () => {
     expect((await api.client.batches.retrieve(batch.id)).request_counts).toEqual({ total: 3, completed: 1, failed: 1 });
   });
 
+  it('lists batches, newest first, page by page', async () => {
+    const input_file_id = await upload();
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i++) ids.unshift((await api.client.batches.create({ ...BATCH, input_file_id })).id);
+    await api.results.expect(ids[0]!, 3);
+    const page = await api.client.batches.list({ limit: 2 });
+    expect(page.data.map(({ id }) => id)).toEqual(ids.slice(0, 2));
+    expect(page.data[0]).toEqual(await api.client.batches.retrieve(ids[0]!));
+    expect(page.data[0]!.request_counts?.total).toBe(3);
+    expect(page.has_more).toBe(true);
+    const listed: string[] = [];
+    for await (const { id } of api.client.batches.list({ limit: 2 })) listed.push(id);
+    expect(listed.slice(0, 5)).toEqual(ids);
+    const last = await (await fetch(`${api.url}/v1/batches?after=${listed.at(-1)}`)).json();
+    expect(last).toEqual({ object: 'list', data: [], first_id: null, last_id: null, has_more: false });
+  });
+
+  it.each([
+    ['limit=0', 'limit'],
+    ['limit=101', 'limit'],
+    ['limit=x', 'limit'],
+    ['after=batch_none', 'after'],
+    ['after=file-1', 'after'],
+    ['order=asc', 'order'],
+  ])('does not list them for %s', async (query, param) => {
+    expect(await api.refused(`/v1/batches?${query}`)).toMatchObject({
+      status: 400,
+      type: 'invalid_request_error',
+      param,
+      message: expect.stringContaining(param),
+    });
+  });
+
   it('knows files that do not exist and files of another purpose', async () => {
     const unknown = await errorOf(api.client.batches.create({ ...BATCH, input_file_id: 'file-none' }));
     expect(unknown).toMatchObject({ status: 404, type: 'invalid_request_error', param: 'input_file_id' });
@@ -73,8 +106,13 @@ describe('batches', () => {
     const wrong = await errorOf(api.client.batches.create({ ...BATCH, input_file_id: document }));
     expect(wrong).toMatchObject({ status: 400, param: 'input_file_id', code: 'invalid_value' });
     expect(wrong.message).toContain("has purpose 'user_data'");
-    const none = await errorOf(api.client.batches.retrieve('batch_none'));
-    expect(none).toMatchObject({ status: 404, type: 'invalid_request_error' });
+    for (const id of ['batch_none', 'unfinished', document, '__proto__']) {
+      expect(await errorOf(api.client.batches.retrieve(id))).toMatchObject({
+        status: 404,
+        type: 'invalid_request_error',
+        param: 'id',
+      });
+    }
   });
 
   it.each([
@@ -85,6 +123,21 @@ describe('batches', () => {
     ['metadata', { metadata: { a: 1 } }, 'invalid_value'],
     ['metadata', { metadata: { a: 'x'.repeat(513) } }, 'invalid_value'],
     ['metadata', { metadata: ['a'] }, 'invalid_value'],
+    ['metadata', { metadata: { ['k'.repeat(65)]: 'x' } }, 'invalid_value'],
+    ['metadata', { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [i, 'x'])) }, 'invalid_value'],
+    ['output_expires_after', { output_expires_after: 3600 }, 'invalid_value'],
+    ['output_expires_after', { output_expires_after: [] }, 'invalid_value'],
+    ['output_expires_after.anchor', { output_expires_after: { seconds: 3600 } }, 'missing_required_parameter'],
+    [
+      'output_expires_after.seconds',
+      { output_expires_after: { anchor: 'created_at', seconds: 3599 } },
+      'invalid_value',
+    ],
+    [
+      'output_expires_after.days',
+      { output_expires_after: { anchor: 'created_at', seconds: 3600, days: 1 } },
+      'unknown_parameter',
+    ],
     ['compression.policy', { compression: { policy: 'zip' } }, 'invalid_value'],
     ['compression.budget', { compression: { policy: 'kvmerger', budget: 0 } }, 'invalid_value'],
     ['compression.budget', { compression: { policy: 'kvmerger', budget: 2 } }, 'invalid_value'],
@@ -131,6 +184,27 @@ describe('requests that cannot be read', () => {
       message: 'Unknown request URL: GET /v1/nothing',
       code: 'unknown_url',
     });
+  });
+});
+
+describe('request ids', () => {
+  it('are on every response, a new one each', async () => {
+    const models = [await api.client.models.retrieve(MODEL), await api.client.models.retrieve(MODEL)];
+    const found = models.map((model) => (model as { _request_id?: string })._request_id);
+    found.push((await errorOf(api.client.models.retrieve('gpt-9'))).requestID ?? undefined);
+    found.push((await errorOf(api.client.files.content('file-none'))).requestID ?? undefined);
+    const post = (path: string, body: string) =>
+      fetch(`${api.url}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    for (const response of [
+      await post('/v1/batches', '{"broken'),
+      await post('/v1/files', '{}'),
+      await fetch(`${api.url}/nothing`),
+      await fetch(`${api.url}/health`),
+    ]) {
+      found.push(response.headers.get('x-request-id') ?? undefined);
+    }
+    for (const id of found) expect(id).toMatch(/^req_[0-9a-f]{32}$/);
+    expect(new Set(found).size).toBe(found.length);
   });
 });
 

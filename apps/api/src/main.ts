@@ -7,6 +7,7 @@ import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { apiWith } from './app.module.js';
+import { nameRequest } from './request-id.js';
 
 /** Long enough for the largest upload over a slow line. */
 const UPLOAD_TIMEOUT_MS = 3600 * 1000;
@@ -20,6 +21,7 @@ async function start(config: Config): Promise<void> {
     bodyParser: false,
     abortOnError: false,
   });
+  app.use(nameRequest);
   app.useBodyParser('json', { limit: config.maxLineBytes });
   app.disable('x-powered-by');
   app.enableShutdownHooks([], { useProcessExit: true });

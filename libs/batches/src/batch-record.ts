@@ -53,10 +53,24 @@ export interface BatchError {
   readonly line: number | null;
 }
 
+/** Which batches of the list to give, newest first. */
+export interface BatchQuery {
+  readonly limit: number;
+  /** The batch before the first one; absent: from the newest. */
+  readonly after?: string;
+}
+
+export interface BatchPage {
+  readonly batches: readonly BatchRecord[];
+  readonly hasMore: boolean;
+}
+
 /** Keeps batch records. Also the injection token of its Redis adapter. */
 export abstract class BatchStore {
   abstract create(record: BatchRecord): Promise<void>;
   abstract get(id: string): Promise<BatchRecord | undefined>;
+  /** Undefined where `after` is no batch. */
+  abstract list(query: BatchQuery): Promise<BatchPage | undefined>;
   /** Changes fields only while the status is one of `from`, atomically; false where it was not (another run was first). */
   abstract transition(id: string, from: readonly BatchStatus[], change: Partial<BatchRecord>): Promise<boolean>;
   /** Ids of batches that have not ended, for the reconciler. */

@@ -37,8 +37,28 @@ describe('RedisBatchStore', () => {
     const batch = newBatch();
     await store.create(batch);
     expect(await store.get(batch.id)).toEqual(batch);
-    expect(await store.get('batch_none')).toBeUndefined();
+    for (const id of ['batch_none', 'unfinished', 'order', '']) expect(await store.get(id)).toBeUndefined();
     expect(await store.unfinished()).toEqual([batch.id]);
+  });
+
+  it('lists the newest first, page by page, without those that expired', async () => {
+    const store = new RedisBatchStore(redis, retention);
+    const all = Array.from({ length: 6 }, newBatch);
+    for (const batch of all) await store.create(batch);
+    const list = async (limit: number, after?: number) => {
+      const page = await store.list({ limit, ...(after !== undefined && { after: all[after]!.id }) });
+      return page && [page.batches.map(({ id }) => all.findIndex((batch) => batch.id === id)), page.hasMore];
+    };
+    expect(await list(4)).toEqual([[5, 4, 3, 2], true]);
+    expect(await list(4, 2)).toEqual([[1, 0], false]);
+    expect(await list(6)).toEqual([[5, 4, 3, 2, 1, 0], false]);
+    expect(await list(6, 0)).toEqual([[], false]);
+    expect(await store.list({ limit: 1, after: 'batch_none' })).toBeUndefined();
+    for (const i of [4, 3, 2]) await redis.del(`longhaul:{batches}:record:${all[i]!.id}`);
+    expect(await list(2)).toEqual([[5, 1], true]);
+    expect(await list(3)).toEqual([[5, 1, 0], false]);
+    expect((await store.list({ limit: 1 }))?.batches).toEqual([all[5]]);
+    expect(await store.list({ limit: 1, after: all[3]!.id })).toBeUndefined();
   });
 
   it('changes fields only from an allowed status', async () => {
@@ -83,11 +103,11 @@ describe('RedisBatchStore', () => {
       await store.create(other);
       await store.transition(batch.id, ['validating'], { status: 'in_progress' });
       expect((await store.unfinished()).sort()).toEqual([batch.id, other.id].sort());
-      expect(await redis.ttl(`longhaul:{batches}:${batch.id}`)).toBe(-1);
+      expect(await redis.ttl(`longhaul:{batches}:record:${batch.id}`)).toBe(-1);
       await store.transition(batch.id, ['in_progress'], { status: end });
       expect(await store.unfinished()).toEqual([other.id]);
-      expect(await redis.ttl(`longhaul:{batches}:${batch.id}`)).toBeGreaterThan(90);
-      expect(await redis.ttl(`longhaul:{batches}:${other.id}`)).toBe(-1);
+      expect(await redis.ttl(`longhaul:{batches}:record:${batch.id}`)).toBeGreaterThan(90);
+      expect(await redis.ttl(`longhaul:{batches}:record:${other.id}`)).toBe(-1);
     },
   );
 });

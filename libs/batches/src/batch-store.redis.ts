@@ -1,10 +1,21 @@
 import type { Redis } from 'ioredis';
-import { type BatchRecord, type BatchStatus, BatchStore, ENDED_STATUSES } from './batch-record.js';
+import {
+  type BatchPage,
+  type BatchQuery,
+  type BatchRecord,
+  type BatchStatus,
+  BatchStore,
+  ENDED_STATUSES,
+} from './batch-record.js';
 
-/** One hash tag for all: a record and the set of unfinished batches change together, so they share a cluster slot. */
-const recordKey = (id: string): string => `longhaul:{batches}:${id}`;
+/** One hash tag for all: a record and the sets of ids change together, so they share a cluster slot. */
+const recordKey = (id: string): string => `longhaul:{batches}:record:${id}`;
 /** Set: ids of batches that have not ended. */
 const UNFINISHED_KEY = 'longhaul:{batches}:unfinished';
+/** Sorted set: id -> place in the order of creation; of batches that expired too, until a listing finds them gone. */
+const ORDER_KEY = 'longhaul:{batches}:order';
+/** Counter: the last place given. */
+const PLACES_KEY = 'longhaul:{batches}:places';
 
 /**
  * Changes a record while its status is one of those allowed. A record is a hash of JSON values, so that the script
@@ -48,10 +59,12 @@ export class RedisBatchStore extends BatchStore {
   }
 
   override async create(record: BatchRecord): Promise<void> {
+    const place = await this.redis.incr(PLACES_KEY);
     const replies = await this.redis
       .multi()
       .hset(recordKey(record.id), Object.fromEntries(toFields(record)))
       .sadd(UNFINISHED_KEY, record.id)
+      .zadd(ORDER_KEY, place, record.id)
       .exec();
     for (const [error] of replies ?? []) if (error) throw error;
   }
@@ -60,6 +73,25 @@ export class RedisBatchStore extends BatchStore {
     const fields = Object.entries(await this.redis.hgetall(recordKey(id)));
     if (fields.length === 0) return undefined;
     return Object.fromEntries(fields.map(([name, json]) => [name, JSON.parse(json)])) as unknown as BatchRecord;
+  }
+
+  override async list({ limit, after }: BatchQuery): Promise<BatchPage | undefined> {
+    const place = after === undefined ? '+inf' : await this.redis.zscore(ORDER_KEY, after);
+    if (place === null) return undefined;
+    const batches: BatchRecord[] = [];
+    // One more than asked tells whether there are more.
+    for (let from = after === undefined ? place : `(${place}`; batches.length <= limit; ) {
+      const missing = limit + 1 - batches.length;
+      const next = await this.redis.zrevrangebyscore(ORDER_KEY, from, '-inf', 'WITHSCORES', 'LIMIT', 0, missing);
+      if (next.length === 0) break;
+      const ids = next.filter((_, i) => i % 2 === 0);
+      const records = await Promise.all(ids.map((id) => this.get(id)));
+      const expired = ids.filter((_, i) => !records[i]);
+      if (expired.length > 0) await this.redis.zrem(ORDER_KEY, ...expired);
+      batches.push(...records.filter((record) => record !== undefined));
+      from = `(${next.at(-1)}`;
+    }
+    return { batches: batches.slice(0, limit), hasMore: batches.length > limit };
   }
 
   override async transition(id: string, from: readonly BatchStatus[], change: Partial<BatchRecord>): Promise<boolean> {

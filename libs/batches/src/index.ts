@@ -5,6 +5,8 @@ export { BatchPlanner, type PlannerOptions } from './batch-planner.js';
 export { BatchReconciler } from './batch-reconciler.js';
 export {
   type BatchError,
+  type BatchPage,
+  type BatchQuery,
   type BatchRecord,
   type BatchStatus,
   BatchStore,

@@ -1,6 +1,7 @@
 import {
   ApiError,
   BatchJobs,
+  type BatchQuery,
   type BatchRecord,
   BatchStore,
   FileStore,
@@ -10,6 +11,12 @@ import {
 import { type ResultCounts, ResultStore } from '@app/results';
 import { Injectable } from '@nestjs/common';
 import type { CreateBatchDto } from './create-batch.dto.js';
+
+/** A batch and how many of its items are done. */
+export interface CountedBatch {
+  readonly batch: BatchRecord;
+  readonly counts: ResultCounts;
+}
 
 @Injectable()
 export class BatchesService {
@@ -41,8 +48,19 @@ export class BatchesService {
     return batch;
   }
 
+  /** Throws a 400 `ApiError` where `after` is no batch. */
+  async list(query: BatchQuery): Promise<{ batches: CountedBatch[]; hasMore: boolean }> {
+    const page = await this.batches.list(query);
+    if (!page) {
+      const found = `Invalid 'after': there is no batch with the id '${query.after}'.`;
+      throw ApiError.invalid(found, 'after', 'invalid_value');
+    }
+    const counted = page.batches.map(async (batch) => ({ batch, counts: await this.results.counts(batch.id) }));
+    return { batches: await Promise.all(counted), hasMore: page.hasMore };
+  }
+
   /** Throws a 404 `ApiError` where there is none. */
-  async get(id: string): Promise<{ batch: BatchRecord; counts: ResultCounts }> {
+  async get(id: string): Promise<CountedBatch> {
     const [batch, counts] = await Promise.all([this.batches.get(id), this.results.counts(id)]);
     if (!batch) throw ApiError.notFound(`No batch found with id '${id}'.`, 'id');
     return { batch, counts };

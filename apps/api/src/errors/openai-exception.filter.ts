@@ -3,6 +3,7 @@ import { isRedisUnavailable } from '@app/results';
 import { BlobNotFoundError, BlobStorageError, BlobTooLargeError } from '@app/storage';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Request, Response } from 'express';
+import { REQUEST_ID } from '../request-id.js';
 import { uploadError } from './upload-errors.js';
 
 /** Turns every error into OpenAI's error body. What is not the caller's doing is logged and told without details. */
@@ -22,7 +23,7 @@ export class OpenAiExceptionFilter implements ExceptionFilter {
     if (error.status >= 500) {
       const known = thrown instanceof ApiError || isRedisUnavailable(thrown) || thrown instanceof BlobStorageError;
       const detail = !known && thrown instanceof Error ? thrown.stack : String(thrown);
-      this.logger.error(`${request.method} ${request.path}: ${detail}`);
+      this.logger.error(`${request.method} ${request.path} ${response.getHeader(REQUEST_ID)}: ${detail}`);
     }
     // The body has begun or nobody listens any more: the only honest end is a broken connection.
     if (response.headersSent) {
