@@ -362,7 +362,9 @@ describe('BatchReconciler and BatchFinalizer', () => {
     const finalizer = new BatchFinalizer(batches, files, results, blobs, RETENTION_SECONDS);
     const planning = new Queue('planning', { connection: redis, prefix: QUEUE_PREFIX });
     const finalizing = new Queue('finalizing', { connection: redis, prefix: QUEUE_PREFIX });
-    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), { bad: 1 }]);
+    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), { bad: 1 }], {
+      output_expires_after: { anchor: 'created_at', seconds: 3600 },
+    });
 
     await reconciler.reconcile();
     expect(await planning.getJob(batch.id)).toBeDefined();
@@ -407,6 +409,7 @@ describe('BatchReconciler and BatchFinalizer', () => {
     ]);
     expect(JSON.parse((await blobs.read(errors!.blobKey)).toString())).toMatchObject({ error: { line: 3 } });
     expect(output).toMatchObject({ purpose: 'batch_output', bytes: await blobs.size(output!.blobKey) });
+    for (const file of [output!, errors!]) expect(file.expires_at! - file.created_at).toBe(3600);
     expect(await plansOf(batch.id)).toEqual([]);
     expect(await batches.unfinished()).toEqual([]);
     await planning.close();
