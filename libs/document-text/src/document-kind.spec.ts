@@ -22,6 +22,8 @@ describe('documentKind', () => {
     ['Markdown', bytes('# Title\n<html> is a tag'), 'notes.md', 'text'],
     ['text', bytes('MM is not a TIFF image'), 'notes', 'text'],
     ['text that speaks of PDF late', bytes(`${'x'.repeat(1024)}%PDF-`), 'notes', 'text'],
+    ['a text that begins with very many comments', bytes('<!---->'.repeat(500)), '', 'text'],
+    ['a text about PDF files', bytes('A header is %PDF-1.7'), 'notes.md', 'text'],
     ['nothing', bytes(''), '', 'text'],
   ] as const)('takes %s for what it is', (_, head, name, kind) => {
     expect(documentKind(head, name)).toBe(kind);

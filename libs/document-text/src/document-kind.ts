@@ -10,8 +10,7 @@ export const HEAD_BYTES = 4096;
 const READABLE = 'Documents can be text, Markdown, HTML, PDF and DOCX';
 /** Viewers accept a PDF's header anywhere in here (ISO 32000-1, implementation note 13). */
 const PDF_HEADER_WITHIN = 1024;
-/** A document's first tag, behind white space, an XML declaration and comments. */
-const HTML_START = /^\s*(?:<\?xml[^>]*>\s*)?(?:<!--[\s\S]*?-->\s*)*<(?:!doctype\s+html|html)\b/i;
+const HTML_START = /^<(?:!doctype\s+html|html)\b/i;
 
 /** Beginnings of files that hold no text for us, or none that we can read. */
 const UNREADABLE: readonly (readonly [signature: string, what: string])[] = [
@@ -26,6 +25,7 @@ const UNREADABLE: readonly (readonly [signature: string, what: string])[] = [
   ['7z\xbc\xaf', 'a 7z archive'],
   ['Rar!', 'a RAR archive'],
 ];
+const PDF = '%PDF-';
 const ZIP = 'PK\x03\x04';
 const EMPTY_ZIP = 'PK\x05\x06';
 /** Compound files: Word before 2007, and every encrypted Office document since. */
@@ -44,7 +44,7 @@ const BINARY_NAMES: Readonly<Record<string, string>> = { '.pdf': 'PDF', '.docx':
 export function documentKind(head: Uint8Array, filename: string): DocumentKind {
   const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.byteLength, HEAD_BYTES)).toString('latin1');
   const extension = extname(filename).toLowerCase();
-  if (start.slice(0, PDF_HEADER_WITHIN).includes('%PDF-')) return 'pdf';
+  if (start.startsWith(PDF)) return 'pdf';
   if (start.startsWith(ZIP) || start.startsWith(EMPTY_ZIP)) return 'docx';
   if (start.startsWith(COMPOUND_FILE)) throw compoundFile(extension);
   for (const [signature, what] of UNREADABLE) {
@@ -52,7 +52,10 @@ export function documentKind(head: Uint8Array, filename: string): DocumentKind {
       throw new DocumentError('unsupported_document', `The document is ${what}. ${READABLE}: convert it first.`);
     }
   }
-  if (HTML_START.test(start.replace(/^\xef\xbb\xbf/, ''))) return 'html';
+  if (beginsAsHtml(start)) return 'html';
+  // Only with the name's word for it: a text may well speak of PDF files.
+  const mayBePdf = extension === '.pdf' || filename === '';
+  if (mayBePdf && start.slice(0, PDF_HEADER_WITHIN).includes(PDF)) return 'pdf';
   if (HTML_NAMES.has(extension)) return 'html';
   const named = BINARY_NAMES[extension];
   if (named !== undefined) {
@@ -62,6 +65,19 @@ export function documentKind(head: Uint8Array, filename: string): DocumentKind {
     );
   }
   return 'text';
+}
+
+/** Whether the first tag is HTML's, behind a byte order mark, white space, an XML declaration and comments. */
+function beginsAsHtml(start: string): boolean {
+  let rest = start.replace(/^\xef\xbb\xbf/, '').trimStart();
+  // Step by step: one pattern for all of it takes for ever on many comments.
+  for (;;) {
+    const close = rest.startsWith('<!--') ? '-->' : rest.startsWith('<?xml') ? '?>' : undefined;
+    if (close === undefined) return HTML_START.test(rest);
+    const end = rest.indexOf(close);
+    if (end < 0) return false;
+    rest = rest.slice(end + close.length).trimStart();
+  }
 }
 
 function compoundFile(extension: string): DocumentError {

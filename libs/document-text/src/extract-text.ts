@@ -26,8 +26,12 @@ export const EXTRACTION_LIMITS: ExtractionLimits = {
 /** Changes whenever the same document may give another text, so that texts kept from before are not used any more. */
 export const EXTRACTOR_VERSION = 1;
 
+/** Documents read at a time; the others wait, so that a worker's memory stays bounded. */
+const MAX_PROCESSES = 2;
 /** So much later the process ends itself, if its caller could not. */
 const GRACE_SECONDS = 5;
+/** How its own watch and V8 end the process for want of memory. */
+const OUT_OF_MEMORY: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGABRT', 'SIGTRAP']);
 const PROCESS = fileURLToPath(new URL('./extraction-process.js', import.meta.url));
 
 /**
@@ -41,8 +45,42 @@ export async function extractText(
   limits: ExtractionLimits = EXTRACTION_LIMITS,
   signal?: AbortSignal,
 ): Promise<string> {
-  signal?.throwIfAborted();
   assertSize(bytes.byteLength, limits);
+  return inTurn(() => readInProcess(kind, bytes, limits, signal));
+}
+
+/** @throws DocumentError for a document that is larger than allowed, so that it need not be read first */
+export function assertSize(bytes: number, { maxBytes }: ExtractionLimits): void {
+  if (bytes === 0) throw new DocumentError('empty_file', 'The document is empty (0 bytes).');
+  if (bytes <= maxBytes) return;
+  throw new DocumentError(
+    'document_too_large',
+    `The document has ${bytes} bytes, at most ${maxBytes} are read. Split it, or upload its text.`,
+  );
+}
+
+let running = 0;
+const waiting: (() => void)[] = [];
+
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  if (running < MAX_PROCESSES) running++;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
+
+async function readInProcess(
+  kind: ExtractedKind,
+  bytes: Uint8Array,
+  limits: ExtractionLimits,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  signal?.throwIfAborted();
   const { maxCharacters, memoryBytes, seconds } = limits;
   const maxSeconds = seconds + GRACE_SECONDS;
   const task: ExtractionTask = { kind, maxCharacters, maxMemoryBytes: memoryBytes, maxSeconds };
@@ -51,6 +89,8 @@ export async function extractText(
     env: {},
     serialization: 'advanced',
     stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
+    // A Ctrl-C that is meant for the caller must not look like a document that cannot be read.
+    detached: true,
   });
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(tookTooLong(seconds)), seconds * 1000);
@@ -70,22 +110,13 @@ export async function extractText(
   }
 }
 
-/** @throws DocumentError for a document that is larger than allowed, so that it need not be read first */
-export function assertSize(bytes: number, { maxBytes }: ExtractionLimits): void {
-  if (bytes === 0) throw new DocumentError('empty_file', 'The document is empty (0 bytes).');
-  if (bytes <= maxBytes) return;
-  throw new DocumentError(
-    'document_too_large',
-    `The document has ${bytes} bytes, at most ${maxBytes} are read. Split it, or upload its text.`,
-  );
-}
-
 function replyOf(child: ChildProcess, memoryBytes: number, stop: AbortSignal): Promise<ExtractionReply> {
   return new Promise((resolve, reject) => {
     child.once('message', (reply) => resolve(reply as ExtractionReply));
-    child.once('error', reject);
-    // Both its own watch and V8 end the process by a signal, for want of memory.
-    child.once('exit', (code, signal) => reject(signal === null ? neverBegan(code) : outOfMemory(memoryBytes)));
+    child.on('error', reject);
+    child.once('exit', (code, signal) =>
+      reject(signal !== null && OUT_OF_MEMORY.has(signal) ? outOfMemory(memoryBytes) : endedEarly(signal ?? code)),
+    );
     stop.addEventListener('abort', () => reject(stop.reason), { once: true });
   });
 }
@@ -102,5 +133,5 @@ const outOfMemory = (bytes: number): DocumentError =>
     `The document took more than ${Math.round(bytes / MIB)} MiB of memory to read. Split it, or upload its text.`,
   );
 
-const neverBegan = (code: number | null): Error =>
-  new Error(`The document reader ended (exit code ${code}) before it read anything. Is the installation whole?`);
+const endedEarly = (how: string | number | null): Error =>
+  new Error(`The document reader was ended from outside or could not begin (${how}). Is the installation whole?`);

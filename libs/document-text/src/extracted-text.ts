@@ -15,7 +15,10 @@ export function tidyText(text: string, maxCharacters: number, whenEmpty: string)
   const tidy = toUSVString(text)
     .replace(/\r\n?|\f/g, '\n')
     .replace(CONTROL, '')
-    .replace(/[ \t\xa0]+$/gm, '')
+    // A pattern for trailing spaces takes for ever on long runs of spaces inside a line.
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
     .replace(/\n{3,}/g, '\n\n')
     .replace(/^\n+|\n+$/g, '');
   if (tidy === '') throw new DocumentError('no_text_in_document', whenEmpty);

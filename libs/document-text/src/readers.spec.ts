@@ -201,6 +201,11 @@ describe('htmlText', () => {
     expect(() => html(markup)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });
 
+  it('takes long runs of spaces in its stride', () => {
+    const spaces = ' '.repeat(90_000);
+    expect(html(`<pre>a${spaces}b${spaces}\nc</pre>`, 2 * MAX)).toBe(`a${spaces}b\nc`);
+  });
+
   it('refuses what is not in the encoding it should be in', () => {
     const read = () => htmlText(Buffer.from('<p>caf\xe9', 'latin1'), MAX);
     expect(read).toThrow(expect.objectContaining({ code: 'invalid_encoding' }));
