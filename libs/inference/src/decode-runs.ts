@@ -53,7 +53,7 @@ export class DecodeRuns {
    * tail.
    * @param logitRows tokens, counted over all sequences, after which logits are wanted
    * @param tail whose only item the only sequence is
-   * @returns outputs `logits` `[logitRows.length, vocabulary]`, `newKey` and `newValue`
+   * @returns outputs `logits` `[1, logitRows.length, vocabulary]` and `newEntries`
    */
   async read(
     prefix: HeldPrefix,

@@ -10,22 +10,20 @@ const tokenSize = shape.kvHeads * shape.headSize;
 /** What a run gives for `tokens` tokens: every value another one. */
 let next = 1;
 function fresh(tokens: number): InferenceSession.ReturnType {
-  const outputs: Record<string, Tensor> = {};
-  const values = () => Float32Array.from({ length: tokens * tokenSize }, () => next++);
-  for (let layer = 0; layer < shape.layers; layer++) {
-    outputs[IO.newKey(layer)] = new Tensor('float32', values(), [1, tokens, tokenSize]);
-    outputs[IO.newValue(layer)] = new Tensor('float32', values(), [tokens, tokenSize]);
-  }
-  return outputs;
+  const values = Float32Array.from({ length: 2 * shape.layers * tokens * tokenSize }, () => next++);
+  return { [IO.newEntries]: new Tensor('float32', values, [2 * shape.layers, tokens, tokenSize]) };
 }
 
 /** The slow reference: each item a list of tokens, each token its values of all keys and values. */
 type Reference = { tokens: number[][][] }[];
 
 function row(outputs: InferenceSession.ReturnType, token: number): number[][] {
-  return Array.from({ length: shape.layers }, (_, layer) => [IO.newKey(layer), IO.newValue(layer)])
-    .flat()
-    .map((name) => [...(outputs[name]!.data as Float32Array).slice(token * tokenSize, (token + 1) * tokenSize)]);
+  const entries = outputs[IO.newEntries] as Tensor;
+  const values = entries.data as Float32Array;
+  return Array.from({ length: 2 * shape.layers }, (_, i) => {
+    const from = (i * entries.dims[1]! + token) * tokenSize;
+    return [...values.slice(from, from + tokenSize)];
+  });
 }
 
 function expectEqual(tails: Tails, reference: Reference): void {

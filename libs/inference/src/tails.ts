@@ -58,18 +58,18 @@ export class Tails {
     const { layers, kvHeads, headSize } = this.shape;
     const length = this.lengthOf(item);
     if (length + tokens > this.capacity) this.resize(this.room, roomFor(length + tokens));
+    const fresh = data(outputs, IO.newEntries);
+    const size = fresh.length / (2 * layers);
     for (let layer = 0; layer < layers; layer++) {
-      const freshKeys = data(outputs, IO.newKey(layer));
-      const freshValues = data(outputs, IO.newValue(layer));
       const keys = this.keys[layer] as Float32Array;
       const values = this.values[layer] as Float32Array;
       for (let token = 0; token < tokens; token++) {
         for (let head = 0; head < kvHeads; head++) {
-          const source = ((from + token) * kvHeads + head) * headSize;
+          const source = 2 * layer * size + ((from + token) * kvHeads + head) * headSize;
           const target = ((item * kvHeads + head) * this.capacity + length + token) * headSize;
           for (let i = 0; i < headSize; i++) {
-            keys[target + i] = freshKeys[source + i]!;
-            values[target + i] = freshValues[source + i]!;
+            keys[target + i] = fresh[source + i]!;
+            values[target + i] = fresh[source + size + i]!;
           }
         }
       }

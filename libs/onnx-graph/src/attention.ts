@@ -46,7 +46,7 @@ function attend(graph: GraphBuilder, values: PrefillValues, layer: number, proje
   const key = rotate(graph, step, `${at}/k_rope`, projections.key, kvHeads, IO.newKey(layer));
   const value = graph.node(`${at}/v_new`, 'Identity', [projections.value], { as: IO.newValue(layer) });
   graph.output(key, 'float', [1, 'n', kvHeads * headSize]);
-  graph.output(value, 'float', ['n', kvHeads * headSize]);
+  graph.output(value, 'float', [1, 'n', kvHeads * headSize]);
 
   const rows = queryRows(graph, values, at, query);
   const keys = graph.node(`${at}/k_tokens`, 'Reshape', [key, values.keyHeads]);

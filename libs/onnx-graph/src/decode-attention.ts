@@ -40,7 +40,16 @@ interface DecodeValues {
  */
 export function decodeAttention(graph: GraphBuilder, step: StepValues, slots: number): Attention {
   const values = decodeValues(graph, step, slots);
-  return (layer, projections) => attend(graph, values, layer, projections);
+  const newEntries: Value[] = [];
+  return (layer, projections) => {
+    const { output, key, value } = attend(graph, values, layer, projections);
+    newEntries.push(key, value);
+    if (layer === step.shape.layers - 1) {
+      graph.node('/new_entries', 'Concat', newEntries, { as: IO.newEntries, attributes: { axis: 0 } });
+      graph.output(IO.newEntries, 'float', [2 * step.shape.layers, 'n', step.shape.kvHeads * step.shape.headSize]);
+    }
+    return output;
+  };
 }
 
 function decodeValues(graph: GraphBuilder, step: StepValues, slots: number): DecodeValues {
@@ -72,21 +81,24 @@ function decodeValues(graph: GraphBuilder, step: StepValues, slots: number): Dec
     sharesByItem: shape('shares_by_item', [any, heads, groupRows, columns]),
     outputByItem: shape('output_by_item', [any, heads, perHead, rowsPerItem, size]),
     rows: graph.integers('shape_rows', [-1, headSize]),
-    zero: step.zero,
+    zero: graph.integers('zero', [0]),
     one: graph.integers('one', [1]),
     end: graph.integers('end', [2 ** 31 - 1]),
   };
 }
 
-function attend(graph: GraphBuilder, values: DecodeValues, layer: number, projections: Projections): Value {
+/** @returns the layer's attention, and the run's own keys (after RoPE) and values `[1, n, kvHeads * D]` */
+function attend(
+  graph: GraphBuilder,
+  values: DecodeValues,
+  layer: number,
+  projections: Projections,
+): { output: Value; key: Value; value: Value } {
   const at = `/layers.${layer}/attn`;
   const { step } = values;
-  const { kvHeads, queryHeads, headSize } = step.shape;
+  const { kvHeads, queryHeads } = step.shape;
   const roped = rotate(graph, step, `${at}/q_rope`, projections.query, queryHeads);
-  const newKey = rotate(graph, step, `${at}/k_rope`, projections.key, kvHeads, IO.newKey(layer));
-  const newValue = graph.node(`${at}/v_new`, 'Identity', [projections.value], { as: IO.newValue(layer) });
-  graph.output(newKey, 'float', [1, 'n', kvHeads * headSize]);
-  graph.output(newValue, 'float', ['n', kvHeads * headSize]);
+  const newKey = rotate(graph, step, `${at}/k_rope`, projections.key, kvHeads);
 
   const byHead = (name: string, input: Value, target: Value, perm: readonly number[]) =>
     graph.node(`${name}_by_head`, 'Transpose', [graph.node(`${name}_by_item`, 'Reshape', [input, target])], {
@@ -95,7 +107,7 @@ function attend(graph: GraphBuilder, values: DecodeValues, layer: number, projec
   const grouped = byHead(`${at}/q`, roped, values.queryByItem, [0, 2, 3, 1, 4]);
   const query = graph.node(`${at}/q_group_rows`, 'Reshape', [grouped, values.groupRows]);
   const key = byHead(`${at}/k`, newKey, values.keyByItem, [0, 2, 1, 3]);
-  const value = byHead(`${at}/v`, newValue, values.keyByItem, [0, 2, 1, 3]);
+  const value = byHead(`${at}/v`, projections.value, values.keyByItem, [0, 2, 1, 3]);
 
   const tailScores = scoreTail(graph, values, layer, query, key);
   const queryRows = graph.node(`${at}/q_rows`, 'Reshape', [query, values.rows]);
@@ -114,7 +126,8 @@ function attend(graph: GraphBuilder, values: DecodeValues, layer: number, projec
   const output = graph.node(`${at}/output`, 'Add', [fromPrefix, fromTail]);
   const perItem = graph.node(`${at}/output_by_item`, 'Reshape', [output, values.outputByItem]);
   const perToken = graph.node(`${at}/tokens`, 'Transpose', [perItem], { attributes: { perm: [0, 3, 1, 2, 4] } });
-  return graph.node(`${at}/flat`, 'Reshape', [perToken, step.flat]);
+  const flat = graph.node(`${at}/flat`, 'Reshape', [perToken, step.flat]);
+  return { output: flat, key: newKey, value: projections.value };
 }
 
 /** Scores of the tail and of the run's own tokens, rows by item: `[rows, c + r]`. */

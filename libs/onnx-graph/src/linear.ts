@@ -4,11 +4,12 @@ import type { LinearWeight } from './llama-description.js';
 /** Activations are quantised to int8 in the same blocks, which is what makes 8-bit weights fast on a CPU. */
 const ACCURACY_INT8 = 4;
 
-/** `[n, columns]` x weights -> `[n, rows]`. */
+/** `[1, n, columns]` x weights -> `[1, n, rows]`. */
 export function linear(graph: GraphBuilder, name: string, input: Value, weight: LinearWeight, as?: string): Value {
   const named = as === undefined ? {} : { as };
   if (weight.kind === 'float') {
-    return graph.node(`${name}/Gemm`, 'Gemm', [input, graph.weight(weight.weight)], {
+    return graph.node(`${name}/MatMul`, 'FusedMatMul', [input, graph.weight(weight.weight)], {
+      domain: 'com.microsoft',
       attributes: { transB: 1 },
       ...named,
     });

@@ -6,7 +6,7 @@ export const IO = {
   positions: 'positions',
   /** int64 `[m]` rows of the n tokens whose logits are wanted */
   logitRows: 'logit_rows',
-  /** float `[m, vocabulary]` */
+  /** float `[1, m, vocabulary]` */
   logits: 'logits',
   /**
    * float: 0 where a query may look, -inf elsewhere.
@@ -33,10 +33,12 @@ export const IO = {
   /** float `[items, kvHeads, c, D]` whole tokens of each item after its prefix, c at most for each (decode graphs) */
   tailKey: (layer: number) => `tail_key.${layer}`,
   tailValue: (layer: number) => `tail_value.${layer}`,
-  /** float `[1, n, kvHeads * D]` keys, after RoPE, of the n tokens */
+  /** float `[1, n, kvHeads * D]` keys, after RoPE, of the n tokens (prefill graph) */
   newKey: (layer: number) => `new_key.${layer}`,
-  /** float `[n, kvHeads * D]` */
+  /** float `[1, n, kvHeads * D]` (prefill graph) */
   newValue: (layer: number) => `new_value.${layer}`,
+  /** float `[2 * layers, n, kvHeads * D]` the same of all layers, key and value of each in turn (decode graphs) */
+  newEntries: 'new_entries',
   /** float `[s, M + n]` attention received, summed over the n queries and the query heads of the KV head by `queryWeight` (prefill graph) */
   attentionSum: (layer: number, head: number) => `attention_sum.${layer}.${head}`,
 } as const;

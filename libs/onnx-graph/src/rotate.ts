@@ -1,7 +1,7 @@
 import type { GraphBuilder, Value } from './graph-builder.js';
 import type { StepValues } from './step-values.js';
 
-/** RoPE over adjacent pairs, the order llama.cpp keeps q and k rows in; `[n, heads * D]` -> `[1, n, heads * D]`. */
+/** RoPE over adjacent pairs, the order llama.cpp keeps q and k rows in; `[1, n, heads * D]` as it was. */
 export function rotate(
   graph: GraphBuilder,
   step: StepValues,
@@ -12,8 +12,7 @@ export function rotate(
 ): Value {
   const { headSize, ropeDimensions } = step.shape;
   const partial = ropeDimensions < headSize ? { rotary_embedding_dim: ropeDimensions, num_heads: heads } : {};
-  const batched = graph.node(`${name}/batched`, 'Unsqueeze', [input, step.zero]);
-  return graph.node(name, 'RotaryEmbedding', [batched, step.positions, step.ropeCosine, step.ropeSine], {
+  return graph.node(name, 'RotaryEmbedding', [input, step.positions, step.ropeCosine, step.ropeSine], {
     domain: 'com.microsoft',
     attributes: { interleaved: 1, ...partial },
     ...(as === undefined ? {} : { as }),

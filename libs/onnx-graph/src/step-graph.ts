@@ -14,15 +14,21 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const attention =
     phase === 'prefill' ? prefillAttention(graph, step) : decodeAttention(graph, step, DOCUMENT_SLOTS[phase]);
   const tokens = graph.input(IO.tokens, 'int64', ['n']);
-  let stream = graph.node('/embedding/Gather', 'Gather', [graph.weight(model.embedding), tokens]);
+  const embedded = graph.node('/embedding/Gather', 'Gather', [graph.weight(model.embedding), tokens]);
+  let state: State = {
+    stream: graph.node('/embedding/Unsqueeze', 'Unsqueeze', [embedded, graph.integers('batch_axis', [0])]),
+  };
   for (const [index, weights] of model.layers.entries()) {
-    stream = layer(graph, shape.rmsEpsilon, attention, index, weights, stream);
+    state = layer(graph, shape.rmsEpsilon, attention, index, weights, state);
   }
 
   const rows = graph.input(IO.logitRows, 'int64', ['m']);
-  const wanted = graph.node('/output/Gather', 'Gather', [stream, rows]);
-  const normed = rmsNorm(graph, '/output/norm', wanted, graph.weight(model.outputNorm), shape.rmsEpsilon);
-  graph.output(linear(graph, '/output/logits', normed, model.output, IO.logits), 'float', ['m', shape.vocabulary]);
+  const gather = (name: string, value: Value) =>
+    graph.node(`/output/${name}/Gather`, 'Gather', [value, rows], { attributes: { axis: 1 } });
+  const wanted: State = { stream: gather('stream', state.stream) };
+  if (state.added !== undefined) wanted.added = gather('added', state.added);
+  const { normed } = normalise(graph, '/output/norm', wanted, graph.weight(model.outputNorm), shape.rmsEpsilon);
+  graph.output(linear(graph, '/output/logits', normed, model.output, IO.logits), 'float', [1, 'm', shape.vocabulary]);
   if (phase === 'prefill') attentionSums(graph, step);
   return graph.encode();
 }
@@ -34,9 +40,14 @@ function stepInputs(graph: GraphBuilder, model: LlamaDescription): StepValues {
     positions: graph.input(IO.positions, 'int64', [1, 'n']),
     ropeCosine: graph.weight(model.ropeCosine),
     ropeSine: graph.weight(model.ropeSine),
-    zero: graph.integers('zero', [0]),
-    flat: graph.integers('shape_flat', [-1, shape.queryHeads * shape.headSize]),
+    flat: graph.integers('shape_flat', [1, -1, shape.queryHeads * shape.headSize]),
   };
+}
+
+/** The residual stream `[1, n, hidden]`, and what is still to be added to it. */
+interface State {
+  stream: Value;
+  added?: Value;
 }
 
 function layer(
@@ -45,33 +56,51 @@ function layer(
   attention: Attention,
   index: number,
   weights: LayerWeights,
-  stream: Value,
-): Value {
+  state: State,
+): State {
   const at = `/layers.${index}`;
-  const normed = rmsNorm(graph, `${at}/attn_norm`, stream, graph.weight(weights.attentionNorm), rmsEpsilon);
+  const before = normalise(graph, `${at}/attn_norm`, state, graph.weight(weights.attentionNorm), rmsEpsilon);
   const attended = attention(index, {
-    query: linear(graph, `${at}/attn/q_proj`, normed, weights.query),
-    key: linear(graph, `${at}/attn/k_proj`, normed, weights.key),
-    value: linear(graph, `${at}/attn/v_proj`, normed, weights.value),
+    query: linear(graph, `${at}/attn/q_proj`, before.normed, weights.query),
+    key: linear(graph, `${at}/attn/k_proj`, before.normed, weights.key),
+    value: linear(graph, `${at}/attn/v_proj`, before.normed, weights.value),
   });
   const projected = linear(graph, `${at}/attn/o_proj`, attended, weights.attentionOutput);
-  const afterAttention = graph.node(`${at}/attn/Add`, 'Add', [stream, projected]);
 
-  const feedInput = rmsNorm(graph, `${at}/ffn_norm`, afterAttention, graph.weight(weights.feedForwardNorm), rmsEpsilon);
-  const gate = linear(graph, `${at}/ffn/gate_proj`, feedInput, weights.gate);
-  const up = linear(graph, `${at}/ffn/up_proj`, feedInput, weights.up);
+  const afterAttention = { stream: before.stream, added: projected };
+  const norm = graph.weight(weights.feedForwardNorm);
+  const { normed, stream } = normalise(graph, `${at}/ffn_norm`, afterAttention, norm, rmsEpsilon);
+  const gate = linear(graph, `${at}/ffn/gate_proj`, normed, weights.gate);
+  const up = linear(graph, `${at}/ffn/up_proj`, normed, weights.up);
   // QuickGelu with alpha 1 is x * sigmoid(x), SiLU, in one node.
   const silu = graph.node(`${at}/ffn/SiLU`, 'QuickGelu', [gate], {
     domain: 'com.microsoft',
     attributes: { alpha: { float: 1 } },
   });
   const gated = graph.node(`${at}/ffn/Mul`, 'Mul', [silu, up]);
-  const down = linear(graph, `${at}/ffn/down_proj`, gated, weights.down);
-  return graph.node(`${at}/ffn/Add`, 'Add', [afterAttention, down]);
+  return { stream, added: linear(graph, `${at}/ffn/down_proj`, gated, weights.down) };
 }
 
-function rmsNorm(graph: GraphBuilder, name: string, input: Value, weight: Value, epsilon: number): Value {
-  return graph.node(`${name}/RMSNorm`, 'SimplifiedLayerNormalization', [input, weight], {
-    attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
-  });
+/** RMSNorm of the stream once everything is added to it, in one node where something is. */
+function normalise(
+  graph: GraphBuilder,
+  name: string,
+  { stream, added }: State,
+  weight: Value,
+  epsilon: number,
+): { normed: Value; stream: Value } {
+  if (added === undefined) {
+    const normed = graph.node(`${name}/RMSNorm`, 'SimplifiedLayerNormalization', [stream, weight], {
+      attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
+    });
+    return { normed, stream };
+  }
+  const [normed, , , sum] = graph.nodeWithOutputs(
+    `${name}/AddRMSNorm`,
+    'SkipSimplifiedLayerNormalization',
+    [stream, added, weight],
+    [name, '', '', `${name}/stream`],
+    { domain: 'com.microsoft', attributes: { epsilon: { float: epsilon } } },
+  );
+  return { normed: normed as Value, stream: sum as Value };
 }

@@ -20,18 +20,16 @@ export interface StepValues {
   readonly positions: Value;
   readonly ropeCosine: Value;
   readonly ropeSine: Value;
-  /** Axis of Unsqueeze, bound of Slice. */
-  readonly zero: Value;
-  /** Target of Reshape: `[n, queryHeads * D]`. */
+  /** Target of Reshape: `[1, n, queryHeads * D]`. */
   readonly flat: Value;
 }
 
-/** Projections of the n tokens of a step: query `[n, queryHeads * D]`, key and value `[n, kvHeads * D]`. */
+/** Projections of the n tokens of a step: query `[1, n, queryHeads * D]`, key and value `[1, n, kvHeads * D]`. */
 export interface Projections {
   readonly query: Value;
   readonly key: Value;
   readonly value: Value;
 }
 
-/** Adds one layer's attention to a graph; its value is `[n, queryHeads * D]`. */
+/** Adds one layer's attention to a graph; its value is `[1, n, queryHeads * D]`. */
 export type Attention = (layer: number, projections: Projections) => Value;
