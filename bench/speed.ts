@@ -50,6 +50,7 @@ async function main(): Promise<void> {
     threads: settings.threads,
     graphsDir: join(settings.dataDir, 'graphs'),
     precision: settings.precision,
+    clock: settings.clock,
     stateDir: existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
   };
   const found = {
@@ -111,7 +112,7 @@ function write(json: string, results: SpeedResults): void {
   writeFileSync(beside(json, 'svg'), lengthPlot(results.measurements));
 }
 
-function machine({ threads, rounds }: SpeedSettings): SpeedResults['machine'] {
+function machine({ threads, rounds, clock }: SpeedSettings): SpeedResults['machine'] {
   const version = (name: string): string =>
     (JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
   return {
@@ -122,6 +123,7 @@ function machine({ threads, rounds }: SpeedSettings): SpeedResults['machine'] {
     'onnxruntime-node': version('onnxruntime-node'),
     'node-llama-cpp': version('node-llama-cpp'),
     rounds,
+    seconds: clock === 'wall' ? 'of the wall clock' : 'of CPU time',
   };
 }
 

@@ -1,4 +1,5 @@
 import { type CacheHandle, type EnginePort, startEngine } from '@app/inference';
+import { type Clock, clockOf, processUsage, type Usage } from './clock.js';
 import type {
   Answer,
   BatchRequest,
@@ -13,9 +14,12 @@ import type {
 /** Longhaul through its public port, in the thread that a worker runs it in. */
 export class LonghaulSide implements Side<LonghaulVariant> {
   private readonly held = new Map<string, CacheHandle>();
+  private readonly clock: Clock;
   private engine: EnginePort | undefined;
 
-  constructor(private readonly settings: SideSettings) {}
+  constructor(private readonly settings: SideSettings) {
+    this.clock = clockOf(settings.clock);
+  }
 
   async load(): Promise<void> {
     const { modelPath, threads, graphsDir: cacheDir, precision } = this.settings;
@@ -23,26 +27,31 @@ export class LonghaulSide implements Side<LonghaulVariant> {
   }
 
   async prefill(tokens: readonly number[], compression: LonghaulVariant): Promise<number> {
-    const start = performance.now();
+    const start = this.clock();
     const { handle } = await this.port.prefill({ tokens, compression });
-    const seconds = secondsSince(start);
+    const seconds = this.clock() - start;
     await this.port.release(handle);
     return seconds;
   }
 
   async hold({ name, tokens, variant, questions = [] }: HoldRequest<LonghaulVariant>): Promise<Held> {
-    const start = performance.now();
+    const start = this.clock();
     const cache = await this.port.prefill({ tokens, compression: variant, questions });
-    const seconds = secondsSince(start);
+    const seconds = this.clock() - start;
     this.held.set(name, cache.handle);
-    return { seconds, compressSeconds: cache.compressSeconds, bytes: cache.bytes, entries: cache.entries };
+    return {
+      seconds,
+      compressShare: cache.compressSeconds / cache.prefillSeconds,
+      bytes: cache.bytes,
+      entries: cache.entries,
+    };
   }
 
   async answer(name: string, suffix: readonly number[], answerTokens: number): Promise<Answer> {
-    const start = performance.now();
+    const start = this.clock();
     const generation = await this.generate(this.handle(name), suffix, answerTokens);
     const steps = generation.tokens.length + (generation.finishReason === 'stop' ? 1 : 0);
-    return { seconds: secondsSince(start), steps, tokens: generation.tokens };
+    return { seconds: this.clock() - start, steps, tokens: generation.tokens };
   }
 
   async release(name: string): Promise<void> {
@@ -52,7 +61,7 @@ export class LonghaulSide implements Side<LonghaulVariant> {
 
   /** All documents at once, all questions of a document at once: the engine decides what runs together. */
   async batch({ documents, questions, answerTokens, variant }: BatchRequest<LonghaulVariant>): Promise<BatchResult> {
-    const start = performance.now();
+    const start = this.clock();
     const counts = await Promise.all(
       documents.map(async (tokens) => {
         const { handle } = await this.port.prefill({ tokens, compression: variant, questions });
@@ -61,11 +70,11 @@ export class LonghaulSide implements Side<LonghaulVariant> {
         return answers.reduce((sum, answer) => sum + answer.tokens.length, 0);
       }),
     );
-    return { seconds: secondsSince(start), answerTokens: counts.reduce((sum, count) => sum + count, 0) };
+    return { seconds: this.clock() - start, answerTokens: counts.reduce((sum, count) => sum + count, 0) };
   }
 
-  async peakBytes(): Promise<number> {
-    return process.resourceUsage().maxRSS * 1024;
+  async usage(): Promise<Usage> {
+    return processUsage();
   }
 
   async close(): Promise<void> {
@@ -87,5 +96,3 @@ export class LonghaulSide implements Side<LonghaulVariant> {
     return this.port.generate({ handle, suffix, sampling: { temperature: 0, topP: 1, maxTokens, stop: [] } });
   }
 }
-
-const secondsSince = (start: number): number => (performance.now() - start) / 1000;

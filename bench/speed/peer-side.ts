@@ -8,6 +8,7 @@ import {
   type LlamaModel,
   type Token,
 } from 'node-llama-cpp';
+import { type Clock, clockOf, processUsage, type Usage } from './clock.js';
 import type { Answer, BatchRequest, BatchResult, Held, HoldRequest, PeerVariant, Side, SideSettings } from './side.js';
 
 interface HeldContext {
@@ -20,9 +21,12 @@ interface HeldContext {
 /** node-llama-cpp through its public interface, on the CPU. A prefix is held in a context of its own. */
 export class PeerSide implements Side<PeerVariant> {
   private readonly held = new Map<string, HeldContext>();
+  private readonly clock: Clock;
   private loaded: LlamaModel | undefined;
 
-  constructor(private readonly settings: SideSettings) {}
+  constructor(private readonly settings: SideSettings) {
+    this.clock = clockOf(settings.clock);
+  }
 
   async load(): Promise<void> {
     const llama = await getLlama({
@@ -39,23 +43,23 @@ export class PeerSide implements Side<PeerVariant> {
     await using context = await this.context(variant, tokens.length, 1);
     const sequence = context.getSequence();
     // awaited here: the context is disposed when this block is left
-    return await timed(() => sequence.evaluateWithoutGeneratingNewTokens(ids(tokens)));
+    return await this.timed(() => sequence.evaluateWithoutGeneratingNewTokens(ids(tokens)));
   }
 
   async hold({ name, tokens, variant, room }: HoldRequest<PeerVariant>): Promise<Held> {
     const context = await this.context(variant, tokens.length + room, 1);
     const sequence = context.getSequence();
-    const seconds = await timed(() => sequence.evaluateWithoutGeneratingNewTokens(ids(tokens)));
+    const seconds = await this.timed(() => sequence.evaluateWithoutGeneratingNewTokens(ids(tokens)));
     this.held.set(name, { context, sequence, tokens: tokens.length });
-    return { seconds, compressSeconds: 0, bytes: this.cacheBytes(tokens.length), entries: tokens.length };
+    return { seconds, compressShare: 0, bytes: this.cacheBytes(tokens.length), entries: tokens.length };
   }
 
   async answer(name: string, suffix: readonly number[], answerTokens: number): Promise<Answer> {
     const held = this.held.get(name);
     if (held === undefined) throw new Error(`nothing is held as '${name}'.`);
-    const start = performance.now();
+    const start = this.clock();
     const { tokens, stopped } = await generate(held.sequence, suffix, answerTokens);
-    const seconds = (performance.now() - start) / 1000;
+    const seconds = this.clock() - start;
     await eraseFrom(held.sequence, held.tokens);
     return { seconds, steps: tokens.length + (stopped ? 1 : 0), tokens };
   }
@@ -73,14 +77,14 @@ export class PeerSide implements Side<PeerVariant> {
     await using context = await this.context(variant, longest + room, sequences);
     const all = Array.from({ length: sequences }, () => context.getSequence());
     let generated = 0;
-    const seconds = await timed(async () => {
+    const seconds = await this.timed(async () => {
       for (const document of documents) generated += await this.answerDocument(all, document, request);
     });
     return { seconds, answerTokens: generated };
   }
 
-  async peakBytes(): Promise<number> {
-    return process.resourceUsage().maxRSS * 1024;
+  async usage(): Promise<Usage> {
+    return processUsage();
   }
 
   async close(): Promise<void> {
@@ -130,6 +134,12 @@ export class PeerSide implements Side<PeerVariant> {
     }
   }
 
+  private async timed(work: () => Promise<unknown>): Promise<number> {
+    const start = this.clock();
+    await work();
+    return this.clock() - start;
+  }
+
   private context({ flashAttention, batchSize }: PeerVariant, contextSize: number, sequences: number) {
     const { threads } = this.settings;
     return this.model.createContext({ contextSize, sequences, batchSize, flashAttention, threads });
@@ -150,12 +160,6 @@ export class PeerSide implements Side<PeerVariant> {
 }
 
 const ids = (tokens: readonly number[]): Token[] => tokens as unknown as Token[];
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return (performance.now() - start) / 1000;
-}
 
 /** Greedy, until the turn ends or `count` tokens are there. */
 async function generate(

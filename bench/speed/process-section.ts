@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ClockName } from './clock.js';
 import type { Figure, Measurement } from './measurement.js';
 import type { Trial } from './rounds.js';
 import type { SideName, VariantOf } from './side.js';
@@ -12,6 +13,7 @@ const PROMPT = 'The powers delegated by the proposed Constitution to the federal
 /** From starting a process to the first token of a short prompt: the first start ever on a machine, and later ones. */
 export async function measureLoad(sides: Sides): Promise<Measurement[]> {
   const prompt = sides.texts.encode(PROMPT);
+  const { clock } = sides.settings;
   const figure = (side: SideName, variant: string, work: string): Figure => ({
     section: 'load',
     work,
@@ -27,7 +29,7 @@ export async function measureLoad(sides: Sides): Promise<Measurement[]> {
       once: async () => {
         const graphsDir = await mkdtemp(join(tmpdir(), 'longhaul-graphs-'));
         try {
-          return [await secondsToFirstToken(() => sides.fresh('longhaul', { graphsDir }), FULL, prompt)];
+          return [await secondsToFirstToken(() => sides.fresh('longhaul', { graphsDir }), FULL, prompt, clock)];
         } finally {
           await rm(graphsDir, { recursive: true });
         }
@@ -35,14 +37,14 @@ export async function measureLoad(sides: Sides): Promise<Measurement[]> {
     },
     {
       figures: [figure('longhaul', 'finds its graphs', later)],
-      once: async () => [await secondsToFirstToken(() => sides.fresh('longhaul'), FULL, prompt)],
+      once: async () => [await secondsToFirstToken(() => sides.fresh('longhaul'), FULL, prompt, clock)],
     },
     {
       // nothing is made on its first start
       figures: [figure('peer', peer, first), figure('peer', peer, later)],
       once: async () => {
         const variant = { flashAttention: true, batchSize: 512 };
-        const seconds = await secondsToFirstToken(() => sides.fresh('peer'), variant, prompt);
+        const seconds = await secondsToFirstToken(() => sides.fresh('peer'), variant, prompt, clock);
         return [seconds, seconds];
       },
     },
@@ -53,6 +55,7 @@ async function secondsToFirstToken<Name extends SideName>(
   start: () => SideProcess<Name>,
   variant: VariantOf<Name>,
   prompt: readonly number[],
+  clock: ClockName,
 ): Promise<number> {
   const from = performance.now();
   const side = start();
@@ -60,8 +63,9 @@ async function secondsToFirstToken<Name extends SideName>(
   await side.hold({ name: 'prompt', tokens: prompt.slice(0, -1), variant, room: 2 });
   await side.answer('prompt', prompt.slice(-1), 1);
   const seconds = (performance.now() - from) / 1000;
+  const { cpuSeconds } = await side.usage();
   await side.close();
-  return seconds;
+  return clock === 'wall' ? seconds : cpuSeconds;
 }
 
 /** Largest resident set of a fresh process that answers all questions on one document; measured once. */
@@ -91,11 +95,11 @@ function memoryTrial<Name extends SideName>(sides: Sides, side: Name, label: str
     once: async () => {
       const process = sides.fresh(side);
       await process.load();
-      const loaded = await process.peakBytes();
+      const loaded = (await process.usage()).peakBytes;
       const documents = [texts.document(settings.documentTokens)];
       const questions = texts.questions(settings.questions);
       await process.batch({ documents, questions, answerTokens: settings.answerTokens, variant });
-      const peak = await process.peakBytes();
+      const peak = (await process.usage()).peakBytes;
       await process.close();
       return [loaded, peak];
     },

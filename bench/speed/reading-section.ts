@@ -26,7 +26,7 @@ function longhaulTrials({ longhaul, settings, texts }: Sides, tokens: number): T
       figures: [...figures('longhaul', variant, tokens), share(variant, tokens)],
       once: async () => {
         const held = await read();
-        return [...(await firstTokens(longhaul, held, first, next)), compressShare(held)];
+        return [...(await firstTokens(longhaul, held, first, next)), held.compressShare];
       },
     };
   });
@@ -64,8 +64,6 @@ const share = (variant: string, tokens: number): Figure => ({
   unit: 'share',
   tokens,
 });
-
-const compressShare = ({ seconds, compressSeconds }: Held): number => compressSeconds / (seconds - compressSeconds);
 
 /** Values of `figures`; the document is let go. */
 async function firstTokens(

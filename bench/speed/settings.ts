@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { ClockName } from './clock.js';
 
 export const SECTIONS = ['rates', 'load', 'prefill', 'decode', 'reading', 'batch', 'memory', 'profile'] as const;
 export type Section = (typeof SECTIONS)[number];
@@ -15,6 +16,8 @@ export interface SpeedSettings {
   readonly dataDir: string;
   readonly precision: 'q8' | 'f32';
   readonly threads: number;
+  /** Which seconds are measured. */
+  readonly clock: ClockName;
   /** Document lengths of section `prefill`, tokens. */
   readonly prefillLengths: readonly number[];
   /** Prefix lengths of section `decode`, tokens. */
@@ -65,6 +68,7 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
       'data-dir': { type: 'string', default: join(root, '.longhaul') },
       precision: { type: 'string', default: 'q8' },
       threads: { type: 'string', default: String(Math.min(2, availableParallelism())) },
+      clock: { type: 'string', default: 'wall' },
       'prefill-lengths': { type: 'string', default: '512,1024,2048,4096,6144,8000' },
       'decode-keys': { type: 'string', default: '1024,2048,4096,6144,8000' },
       'reading-lengths': { type: 'string', default: '2048,8000' },
@@ -87,6 +91,8 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
   if (precision !== 'q8' && precision !== 'f32') {
     throw new SpeedOptionError(`--precision must be q8 or f32, found '${precision}'.`);
   }
+  const clock = values.clock;
+  if (clock !== 'wall' && clock !== 'cpu') throw new SpeedOptionError(`--clock must be wall or cpu, found '${clock}'.`);
   return {
     only: sections(values.only),
     rounds: count('rounds', values.rounds),
@@ -94,6 +100,7 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
     modelPath: values.model,
     dataDir: values['data-dir'],
     precision,
+    clock,
     threads: count('threads', values.threads),
     prefillLengths: counts('prefill-lengths', values['prefill-lengths']),
     decodeKeys: counts('decode-keys', values['decode-keys']),

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
+import type { Usage } from './clock.js';
 import type {
   Answer,
   BatchRequest,
@@ -78,8 +79,8 @@ export class SideProcess<Name extends SideName> implements Side<VariantOf<Name>>
     return this.call('batch', request) as Promise<BatchResult>;
   }
 
-  peakBytes(): Promise<number> {
-    return this.call('peakBytes') as Promise<number>;
+  usage(): Promise<Usage> {
+    return this.call('usage') as Promise<Usage>;
   }
 
   /** Resolves when the process is gone. */

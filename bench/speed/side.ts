@@ -1,3 +1,5 @@
+import type { ClockName, Usage } from './clock.js';
+
 /** Kept share of the cache under a policy; `full` and 1 keep everything. */
 export interface LonghaulVariant {
   readonly policy: string;
@@ -32,10 +34,10 @@ export interface HoldRequest<Variant> {
 }
 
 export interface Held {
-  /** Wall seconds until the prefix was ready for questions. */
+  /** Until the prefix was ready for questions. */
   readonly seconds: number;
-  /** Seconds of `seconds` spent on compression with its statistics, as the engine reports them; 0 where nothing is compressed. */
-  readonly compressSeconds: number;
+  /** Of the time of reading: what compression took with its statistics, as the engine reports both; 0 where nothing is compressed. */
+  readonly compressShare: number;
   /** Bytes of keys, values and masses held. */
   readonly bytes: number;
   /** Entries kept, mean over layers and KV heads. */
@@ -63,7 +65,7 @@ export interface BatchResult {
   readonly answerTokens: number;
 }
 
-/** One of the two that are compared, each in a process of its own. Token ids in, wall seconds out; all decoding is greedy. */
+/** One of the two that are compared, each in a process of its own. Token ids in, seconds of `SideSettings.clock` out; all decoding is greedy. */
 export interface Side<Variant> {
   /** Everything from the model file to an engine that takes work. */
   load(): Promise<void>;
@@ -74,8 +76,8 @@ export interface Side<Variant> {
   answer(name: string, suffix: readonly number[], answerTokens: number): Promise<Answer>;
   release(name: string): Promise<void>;
   batch(request: BatchRequest<Variant>): Promise<BatchResult>;
-  /** Largest resident set of this process so far, bytes. */
-  peakBytes(): Promise<number>;
+  /** Of this process so far. */
+  usage(): Promise<Usage>;
   close(): Promise<void>;
 }
 
@@ -87,6 +89,7 @@ export interface SideSettings {
   readonly precision: 'q8' | 'f32';
   /** Folder for saved states (peer); best in memory. */
   readonly stateDir: string;
+  readonly clock: ClockName;
 }
 
 export type SideName = 'longhaul' | 'peer';
