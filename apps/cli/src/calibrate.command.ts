@@ -1,9 +1,11 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, measureHeads, Probe } from '@app/inference';
+import { GgufModel } from '@app/gguf-model';
+import { CALIBRATION_VERSION, type CalibrationFile, calibrationOf, calibrationPath, ModelFiles } from '@app/inference';
 import { Command, InvalidArgumentError } from 'commander';
 import { calibrationSamples } from './calibration-samples.js';
+import { measureInProcesses } from './measuring-processes.js';
 import { ProgressLine } from './progress-line.js';
 
 const ROOT = join(import.meta.dirname, '../../../..');
@@ -15,7 +17,7 @@ interface CalibrateOptions {
   readonly samples: number;
   readonly length: number;
   readonly seed: number;
-  readonly threads: number;
+  readonly processes: number;
   readonly dataDir: string;
 }
 
@@ -29,7 +31,7 @@ export function calibrateCommand(): Command {
     .option('--samples <n>', 'tasks to measure on', whole(4), 24)
     .option('--length <tokens>', 'tokens of each task', whole(512), 1536)
     .option('--seed <n>', 'which tasks', whole(0), 1)
-    .option('--threads <n>', 'threads of the engine', whole(1), availableParallelism())
+    .option('--processes <n>', 'tasks measured at once, each in a process of 1 GB', whole(1), availableParallelism())
     .option('--data-dir <dir>', 'where graphs made from the model are kept', join(ROOT, '.longhaul'))
     .action(calibrate);
 }
@@ -37,25 +39,23 @@ export function calibrateCommand(): Command {
 async function calibrate(options: CalibrateOptions): Promise<void> {
   const modelPath = resolve(options.model);
   const out = resolve(options.out ?? calibrationPath(modelPath));
-  // Exact weights: a head's share of the answer should not be a share of the rounding.
-  const probe = await Probe.open({
-    modelPath,
-    cacheDir: join(options.dataDir, 'graphs'),
-    precision: 'f32',
-    threads: options.threads,
-  });
+  const gguf = await GgufModel.open(modelPath);
   try {
-    const samples = await calibrationSamples(probe.gguf, options);
-    console.log(
-      `${samples.length} tasks of ${options.length} tokens, ${probe.shape.layers} x ${probe.shape.kvHeads} KV heads`,
-    );
+    // Made before the processes that all read it start. Exact weights: a head's share of the answer should not be a share of the rounding.
+    const cacheDir = join(options.dataDir, 'graphs');
+    const { shape } = (await ModelFiles.prepare(gguf, cacheDir, 'f32')).description;
+    const samples = await calibrationSamples(gguf, options);
+    console.log(`${samples.length} tasks of ${options.length} tokens, ${shape.layers} x ${shape.kvHeads} KV heads`);
     const progress = new ProgressLine('calibrating');
-    const { sensitivity, shares, loss } = await measureHeads(probe, samples, (share) => progress.show(share));
+    const measures = await measureInProcesses(samples, { modelPath, cacheDir, processes: options.processes }, (share) =>
+      progress.show(share),
+    );
     progress.end();
-    const { kvHeads } = probe.shape;
+    const { sensitivity, shares, loss } = calibrationOf(measures);
+    const { kvHeads } = shape;
     const file: CalibrationFile = {
       version: CALIBRATION_VERSION,
-      model_sha256: await probe.gguf.contentHash(),
+      model_sha256: await gguf.contentHash(),
       sensitivity: inRows(rounded(sensitivity), kvHeads),
       shares: rounded(shares),
       loss: inRows(inRows(rounded(loss), shares.length), kvHeads),
@@ -72,7 +72,7 @@ async function calibrate(options: CalibrateOptions): Promise<void> {
     console.log(`written to ${out}`);
     console.log(summary(sensitivity, kvHeads));
   } finally {
-    await probe.close();
+    await gguf.close();
   }
 }
 

@@ -16,7 +16,7 @@ export type {
   TokenLogprob,
 } from './engine-port.js';
 export type { FullCache } from './full-cache.js';
-export { type CalibrationSample, measureHeads } from './head-calibration.js';
+export { type CalibrationSample, calibrationOf, measureSample, type SampleMeasure } from './head-calibration.js';
 export type { HeldPrefix } from './held-prefix.js';
 export { heldBytes } from './held-prefix.js';
 export { ModelFiles, type Precision } from './model-files.js';
