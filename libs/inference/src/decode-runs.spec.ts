@@ -6,7 +6,7 @@ import { IO } from '@app/onnx-graph';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
-import { type HeldPrefix, holdPrefix } from './held-prefix.js';
+import { type HeldPrefix, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { data } from './prefix-reader.js';
 import { seededRandom } from './random.js';
@@ -37,7 +37,7 @@ describe('decode runs against the naive decoder', () => {
     const { headSize } = runs.shape;
     const vector = () => Array.from({ length: headSize }, () => random() * 2 - 1);
     const entries = naive.emptyCache().map((): NaiveEntries => {
-      const kept = Array.from({ length: 1 + Math.floor(random() * most) });
+      const kept = Array.from({ length: Math.floor(random() * most) });
       return {
         keys: kept.map(vector),
         values: kept.map(vector),
@@ -45,11 +45,11 @@ describe('decode runs against the naive decoder', () => {
         attention: kept.map(() => 0),
       };
     });
-    const heads = entries.map(({ keys, values, logMass }) => ({
-      keys: Float32Array.from(keys.flat()),
-      values: Float32Array.from(values.flat()),
-      logMass: Float32Array.from(logMass),
-    }));
+    const heads = entries.map(({ keys, values, logMass }) => {
+      const rows = (vectors: number[][]) => Float32Array.from(vectors.flat());
+      const held = { keys: rows(keys), values: rows(values), logMass: Float32Array.from(logMass) };
+      return holdHead(held, headSize);
+    });
     return { tokens, entries, held: holdPrefix(runs.shape, tokens, heads) };
   }
 

@@ -8,7 +8,7 @@ import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { FullCache } from './full-cache.js';
-import { compress, type HeldHead, holdPrefix } from './held-prefix.js';
+import { compress, type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { seededRandom } from './random.js';
@@ -168,9 +168,6 @@ function raggedHead(entries: number, headSize: number, random: () => number): Na
 }
 
 function toHeld({ keys, values, logMass }: NaiveEntries): HeldHead {
-  return {
-    keys: Float32Array.from(keys.flat()),
-    values: Float32Array.from(values.flat()),
-    logMass: Float32Array.from(logMass),
-  };
+  const rows = (vectors: number[][]) => Float32Array.from(vectors.flat());
+  return holdHead({ keys: rows(keys), values: rows(values), logMass: Float32Array.from(logMass) }, keys[0]!.length);
 }

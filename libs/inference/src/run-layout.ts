@@ -45,7 +45,7 @@ export class RunLayout {
 const NOTHING = new Float32Array(0);
 
 function leaveEmpty({ layers, kvHeads, headSize }: LlamaShape, slot: number, feeds: Record<string, Tensor>): void {
-  const [matrix, vector] = [new Tensor('float32', NOTHING, [0, headSize]), new Tensor('float32', NOTHING, [0])];
+  const [matrix, vector] = [new Tensor('float32', NOTHING, [headSize, 0]), new Tensor('float32', NOTHING, [0])];
   for (let layer = 0; layer < layers; layer++) {
     for (let head = 0; head < kvHeads; head++) {
       feeds[IO.inSlot(IO.prefixKey(layer, head), slot)] = matrix;

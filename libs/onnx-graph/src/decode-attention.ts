@@ -115,14 +115,8 @@ function attend(
   const scores = splitByHead(graph, values, `${at}/tail_heads`, tailScores);
   const heads = queries.map((own, index) => attendHead(graph, values, layer, index, own, scores[index] as Value));
 
-  const fromTail = valueTail(
-    graph,
-    values,
-    layer,
-    value,
-    joinHeads(graph, values, `${at}/tail_shares`, heads, 'share'),
-  );
-  const fromPrefix = joinHeads(graph, values, `${at}/heads`, heads, 'output');
+  const fromTail = valueTail(graph, values, layer, value, joinShares(graph, values, `${at}/tail_shares`, heads));
+  const fromPrefix = joinOutputs(graph, values, `${at}/heads`, heads);
   const output = graph.node(`${at}/output`, 'Add', [fromPrefix, fromTail]);
   const perItem = graph.node(`${at}/output_by_item`, 'Reshape', [output, values.outputByItem]);
   const perToken = graph.node(`${at}/tokens`, 'Transpose', [perItem], { attributes: { perm: [0, 3, 1, 2, 4] } });
@@ -169,7 +163,7 @@ function valueTail(graph: GraphBuilder, values: DecodeValues, layer: number, val
   return graph.node(`${at}/tail_output`, 'Reshape', [sum, values.rows]);
 }
 
-/** What one KV head gives the rows of one slot: the tail's shares `[rows, c + r]` and the prefix's part of the output `[rows, D]`. */
+/** What one KV head gives the rows of one slot: the tail's shares `[rows, c + r]` and the prefix's part of the output `[D, rows]`. */
 interface HeadPart {
   readonly share: Value;
   readonly output: Value;
@@ -187,12 +181,12 @@ function attendHead(
   const [head, slot] = [Math.floor(index / values.slots), index % values.slots];
   const at = `/layers.${layer}/attn/head.${head}/slot.${slot}`;
   const entries = `entries.${slot}.${layer}.${head}`;
-  const dims = [entries, values.step.shape.headSize];
+  const dims = [values.step.shape.headSize, entries];
   const key = graph.input(IO.inSlot(IO.prefixKey(layer, head), slot), 'float', dims);
   const value = graph.input(IO.inSlot(IO.prefixValue(layer, head), slot), 'float', dims);
   const logMass = graph.input(IO.inSlot(IO.prefixLogMass(layer, head), slot), 'float', [entries]);
   const prefixScores = graph.node(`${at}/prefix_scores`, 'Gemm', [query, key, logMass], {
-    attributes: { transB: 1, alpha: { float: scale(values.step) } },
+    attributes: { alpha: { float: scale(values.step) } },
   });
   const scores = graph.node(`${at}/scores`, 'Concat', [tailScores, prefixScores], { attributes: { axis: 1 } });
   const share = graph.node(`${at}/Softmax`, 'Softmax', [scores], { attributes: { axis: -1 } });
@@ -200,7 +194,9 @@ function attendHead(
     graph.node(`${at}/${name}`, 'Slice', [share, from, to, values.one]);
   return {
     share: slice('tail_share', values.zero, values.columns),
-    output: graph.node(`${at}/MatMul`, 'MatMul', [slice('prefix_share', values.columns, values.end), value]),
+    output: graph.node(`${at}/Gemm`, 'Gemm', [value, slice('prefix_share', values.columns, values.end)], {
+      attributes: { transB: 1 },
+    }),
   };
 }
 
@@ -212,17 +208,19 @@ function splitByHead(graph: GraphBuilder, values: DecodeValues, name: string, ro
   return graph.nodeWithOutputs(name, 'Split', [ordered, values.headRows], names, { attributes: { axis: 0 } });
 }
 
-/** The rows of all KV heads and slots -> rows by item. */
-function joinHeads(
-  graph: GraphBuilder,
-  values: DecodeValues,
-  name: string,
-  heads: readonly HeadPart[],
-  part: keyof HeadPart,
-): Value {
-  const parts = heads.map((head) => head[part]);
-  const joined = graph.node(`${name}/Concat`, 'Concat', parts, { attributes: { axis: 0 } });
+/** Tail shares of all KV heads and slots -> rows by item. */
+function joinShares(graph: GraphBuilder, values: DecodeValues, name: string, heads: readonly HeadPart[]): Value {
+  const shares = heads.map(({ share }) => share);
+  const joined = graph.node(`${name}/Concat`, 'Concat', shares, { attributes: { axis: 0 } });
   return graph.node(`${name}/Gather`, 'Gather', [joined, values.toItems]);
+}
+
+/** The prefix's part of the output of all KV heads and slots -> rows by item. */
+function joinOutputs(graph: GraphBuilder, values: DecodeValues, name: string, heads: readonly HeadPart[]): Value {
+  const outputs = heads.map(({ output }) => output);
+  const joined = graph.node(`${name}/Concat`, 'Concat', outputs, { attributes: { axis: 1 } });
+  const rows = graph.node(`${name}/Transpose`, 'Transpose', [joined], { attributes: { perm: [1, 0] } });
+  return graph.node(`${name}/Gather`, 'Gather', [rows, values.toItems]);
 }
 
 const tailDims = ({ shape }: StepValues) => ['items', shape.kvHeads, 'tail', shape.headSize];

@@ -23,7 +23,7 @@ export const IO = {
   toHeads: 'to_heads',
   /** int64 `[queryHeads * n]` the other way round */
   toItems: 'to_items',
-  /** float `[M, D]`, one a layer and KV head, each with its own M */
+  /** float, one a layer and KV head, each with its own M: `[M, D]` in the prefill graph, `[D, M]` in decode graphs */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
   /** float `[M]` log of the tokens each entry stands for (decode graphs) */
