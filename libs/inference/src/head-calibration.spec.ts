@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { createPolicy } from '@app/kv-policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
-import { type CalibrationSample, MEASURED_SHARES, measureHeads } from './head-calibration.js';
+import {
+  type CalibrationSample,
+  calibrationOf,
+  MEASURED_SHARES,
+  measureSample,
+  type SampleMeasure,
+} from './head-calibration.js';
 import { type HeldHead, holdPrefix } from './held-prefix.js';
 import { Probe } from './probe.js';
 
@@ -49,17 +55,21 @@ describe('calibration of KV heads', () => {
 
   const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-  test('is the same every time, mean 1 over the heads; progress ends at 1', async () => {
-    const shares: number[] = [];
-    const found = await measureHeads(probe, samples, (share) => shares.push(share));
-    expect(found.sensitivity).toHaveLength(4);
-    expect([...found.shares]).toEqual([...Float32Array.from(MEASURED_SHARES)]);
-    expect(found.loss).toHaveLength(4 * MEASURED_SHARES.length);
-    expect(meanOf([...found.sensitivity])).toBeCloseTo(1, 4);
-    expect(meanOf([...found.loss].filter((_, i) => i % MEASURED_SHARES.length === 0))).toBeCloseTo(1, 4);
-    expect(await measureHeads(probe, samples, () => {})).toEqual(found);
-    expect(shares).toEqual([...shares].sort((a, b) => a - b));
-    expect(shares.at(-1)).toBe(1);
+  const measure = async (sample: CalibrationSample, onHead = () => {}) =>
+    (await measureSample(probe, sample, 'questions', onHead)) as SampleMeasure;
+
+  test('is the same every time, mean 1 over the heads and over the samples', async () => {
+    let measured = 0;
+    const found = await Promise.all(samples.map((sample) => measure(sample, () => measured++)));
+    expect(measured).toBe(8);
+    expect(await measure(samples[1]!)).toEqual(found[1]);
+    const { sensitivity, shares, loss } = calibrationOf(found);
+    expect(sensitivity).toHaveLength(4);
+    expect([...shares]).toEqual([...Float32Array.from(MEASURED_SHARES)]);
+    expect(loss).toHaveLength(4 * MEASURED_SHARES.length);
+    expect(meanOf([...sensitivity])).toBeCloseTo(1, 4);
+    expect(meanOf([...loss].filter((_, i) => i % MEASURED_SHARES.length === 0))).toBeCloseTo(1, 4);
+    expect(loss[3]).toBeCloseTo((found[0]!.loss[3]! + found[1]!.loss[3]!) / 2, 4);
   });
 
   test('is the divergence of the answer when that head alone keeps 4 sinks and 64 recent tokens', async () => {
@@ -75,16 +85,16 @@ describe('calibration of KV heads', () => {
       values: columns(values),
       logMass: new Float32Array(kept.length),
     }));
-    const { sensitivity } = await measureHeads(probe, [sample], () => {});
+    const { sensitivity } = await measure(sample);
     for (const [head, value] of slow.entries()) expect(sensitivity[head]).toBeCloseTo(value / meanOf(slow), 3);
   });
 
-  test('and when it alone is merged to each share, by its question in the first sample', async () => {
+  test('and when it alone is merged to each share, by its question', async () => {
     const [sample] = samples as [CalibrationSample];
     const policy = createPolicy('calibrated-merge', { scoring: 'questions' });
     const cache = await probe.read(sample.prefix, ['questions']);
     await probe.scoreQuestions(cache, [sample.suffix]);
-    const { loss } = await measureHeads(probe, [sample], () => {});
+    const { loss } = await measure(sample);
     let scale = 1;
     for (const [i, share] of MEASURED_SHARES.entries()) {
       const merged = probe.compress(cache, policy, share);

@@ -22,49 +22,61 @@ export interface CalibrationSample {
 /** Tokens of an answer that the model gives itself. */
 const ANSWER_TOKENS = 24;
 
+/** What one sample says of every head, each figure divided by its mean over the heads, so that all samples count the same. */
+export interface SampleMeasure {
+  /** `[layers * kvHeads]` */
+  readonly sensitivity: Float64Array;
+  /** `[layers * kvHeads, MEASURED_SHARES]` */
+  readonly loss: Float64Array;
+}
+
 /**
- * How much each KV head matters: that head alone is cut to sinks and recent tokens, then merged to each of
- * `MEASURED_SHARES`, and the KL divergence of the answer's tokens against the full cache is taken. Samples take turns in
- * being merged with their question seen and unseen. Every sample counts the same (mean 1 over the heads).
- * @param onHead called after each head of each sample with the share done, in (0, 1]
+ * How much each KV head matters to one sample: that head alone is cut to sinks and recent tokens, then merged to each of
+ * `MEASURED_SHARES`, and the KL divergence of the answer's tokens against the full cache is taken.
+ * @param scoring whose attention decides what is merged
+ * @param onHead called after each head
+ * @returns undefined where the model has no answer of its own
  */
-export async function measureHeads(
+export async function measureSample(
   probe: Probe,
-  samples: readonly CalibrationSample[],
-  onHead: (share: number) => void,
-): Promise<HeadCalibration> {
-  const { layers, kvHeads } = probe.shape;
-  const heads = layers * kvHeads;
-  const sensitivity = new Float64Array(heads);
-  const loss = new Float64Array(heads * MEASURED_SHARES.length);
-  let measured = 0;
-  for (const [index, sample] of samples.entries()) {
-    const versions = await headVersions(probe, sample, index % 2 === 0 ? 'questions' : 'window');
-    const answer = sample.answer.length > 0 ? sample.answer : await ownAnswer(probe, versions.full, sample.suffix);
-    if (answer.length === 0) continue;
-    measured++;
-    const exact = await probe.forced(versions.full, sample.suffix, answer);
-    const moved = new Float64Array(heads * versions.compressed.length);
-    for (let head = 0; head < heads; head++) {
-      for (const [version, compressed] of versions.compressed.entries()) {
-        const held = withHead(probe.shape, versions.full, head, compressed.heads[head] as HeldHead);
-        const { kl } = divergence(exact, await probe.forced(held, sample.suffix, answer), answer.length);
-        moved[version * heads + head] = kl.reduce((sum, value) => sum + value, 0) / kl.length;
-      }
-      onHead((index * heads + head + 1) / (samples.length * heads));
+  sample: CalibrationSample,
+  scoring: Scoring,
+  onHead: () => void,
+): Promise<SampleMeasure | undefined> {
+  const heads = probe.shape.layers * probe.shape.kvHeads;
+  const { full, compressed } = await headVersions(probe, sample, scoring);
+  const answer = sample.answer.length > 0 ? sample.answer : await ownAnswer(probe, full, sample.suffix);
+  if (answer.length === 0) return undefined;
+  const exact = await probe.forced(full, sample.suffix, answer);
+  const moved = compressed.map(() => new Float64Array(heads));
+  for (let head = 0; head < heads; head++) {
+    for (const [version, { heads: changed }] of compressed.entries()) {
+      const held = withHead(probe.shape, full, head, changed[head] as HeldHead);
+      const { kl } = divergence(exact, await probe.forced(held, sample.suffix, answer), answer.length);
+      moved[version]![head] = kl.reduce((sum, value) => sum + value, 0) / kl.length;
     }
-    addInMeans(sensitivity, moved.subarray(0, heads), 1, 0, meanOf(moved.subarray(0, heads)));
-    const scale = meanOf(moved.subarray(heads, 2 * heads));
-    for (let share = 0; share < MEASURED_SHARES.length; share++) {
-      const losses = moved.subarray((share + 1) * heads, (share + 2) * heads);
-      addInMeans(loss, losses, MEASURED_SHARES.length, share, scale);
-    }
+    onHead();
   }
-  const perSample = (sum: number) => sum / Math.max(measured, 1);
+  const [cut, ...merged] = moved as [Float64Array, Float64Array, ...Float64Array[]];
+  const [cutMean, mergedMean] = [meanOf(cut), meanOf(merged[0])];
   return {
-    sensitivity: Float32Array.from(sensitivity, perSample),
+    sensitivity: cut.map((kl) => kl / cutMean),
+    loss: Float64Array.from({ length: heads * merged.length }, (_, i) => {
+      return merged[i % merged.length]![Math.floor(i / merged.length)]! / mergedMean;
+    }),
+  };
+}
+
+/** The mean of what the samples say, at least one. */
+export function calibrationOf(measures: readonly SampleMeasure[]): HeadCalibration {
+  const mean = (of: (measure: SampleMeasure) => Float64Array) =>
+    Float32Array.from(of(measures[0] as SampleMeasure), (_, i) => {
+      return measures.reduce((sum, measure) => sum + of(measure)[i]!, 0) / measures.length;
+    });
+  return {
+    sensitivity: mean(({ sensitivity }) => sensitivity),
     shares: Float32Array.from(MEASURED_SHARES),
-    loss: Float32Array.from(loss, perSample),
+    loss: mean(({ loss }) => loss),
   };
 }
 
@@ -91,13 +103,9 @@ async function ownAnswer(probe: Probe, full: HeldPrefix, suffix: readonly number
   return (await probe.greedy(full, suffix, ANSWER_TOKENS)).tokens;
 }
 
+/** Above 0, so that it can be divided by. */
 function meanOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** Adds `values / mean` to every `stride`-th total from `offset` on. */
-function addInMeans(total: Float64Array, values: Float64Array, stride: number, offset: number, mean: number): void {
-  for (let i = 0; i < values.length; i++) total[i * stride + offset]! += values[i]! / Math.max(mean, 1e-9);
+  return Math.max(values.reduce((sum, value) => sum + value, 0) / values.length, 1e-9);
 }
 
 function withHead(shape: LlamaShape, full: HeldPrefix, index: number, head: HeldHead): HeldPrefix {
