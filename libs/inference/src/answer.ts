@@ -1,7 +1,7 @@
 import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
 import type { GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
 import { tokenLogprobs } from './logprobs.js';
-import { createSampler, type Sampler } from './sampler.js';
+import { createSampler, type Prediction, type Sampler } from './sampler.js';
 import { StopStrings } from './stop-strings.js';
 
 /** What an answer is, without how long it took. */
@@ -28,18 +28,20 @@ export class Answer {
 
   /**
    * Picks the next token.
-   * @param logits `[vocabulary]` after the last token; not kept
+   * @param prediction not kept
    * @returns the token to go on with, unless the answer has `ended`
    */
-  take(logits: Float32Array): number {
+  take(prediction: Prediction): number {
     const { topLogprobs, maxTokens } = this.sampling;
-    const token = this.sample(logits);
+    const token = this.sample(prediction);
     if (this.tokenizer.endOfTurnTokens.includes(token)) {
       this.end('stop', this.text.push(this.pieces.end()));
       return token;
     }
     this.tokens.push(token);
-    if (topLogprobs !== undefined) this.logprobs.push(tokenLogprobs(logits, token, topLogprobs, this.tokenizer));
+    if (topLogprobs !== undefined) {
+      this.logprobs.push(tokenLogprobs(prediction.logits, token, topLogprobs, this.tokenizer));
+    }
     const stopped = this.text.push(this.pieces.push(token));
     if (stopped !== undefined) this.end('stop', stopped);
     else if (this.tokens.length === maxTokens) {

@@ -1,13 +1,12 @@
 import type { Tokenizer } from '@app/gguf-model';
-import { IO } from '@app/onnx-graph';
 import { Answer } from './answer.js';
 import type { DecodeRuns } from './decode-runs.js';
-import { Decoder } from './decoder.js';
 import { EngineAbortedError } from './engine-errors.js';
 import type { GenerateRequest, Generation } from './engine-port.js';
 import type { HeldPrefix } from './held-prefix.js';
-import { data, PREFILL_CHUNK } from './prefix-reader.js';
+import { PREFILL_CHUNK } from './prefix-reader.js';
 import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
+import type { Prediction } from './sampler.js';
 import { Tails } from './tails.js';
 import type { Turns } from './turns.js';
 
@@ -23,8 +22,8 @@ interface Item extends Omit<GenerateRequest, 'handle'> {
   readonly answer: Answer;
   readonly resolve: (generation: Generation) => void;
   readonly reject: (error: unknown) => void;
-  /** Where a suffix that is longer than a chunk is read. */
-  reader: Decoder | undefined;
+  /** A tail of its own, while a suffix that is longer than a chunk is read. */
+  tail: Tails | undefined;
   /** The token that the next step goes on with. */
   next: number;
   /** When the suffix began to be read and when it was, as of `performance.now()`. */
@@ -63,7 +62,7 @@ export class ContinuousBatch {
   ): Promise<Generation> {
     return new Promise((resolve, reject) => {
       const answer = new Answer(this.tokenizer, sampling);
-      const state = { reader: undefined, next: -1, suffixBegun: 0, suffixRead: 0 };
+      const state = { tail: undefined, next: -1, suffixBegun: 0, suffixRead: 0 };
       this.waiting.push({ prefix, suffix, sampling, signal, answer, resolve, reject, ...state });
       this.going ??= this.go();
     });
@@ -140,33 +139,48 @@ export class ContinuousBatch {
     const suffixes = items.map(({ suffix }) => suffix);
     const ends: number[] = [];
     for (const suffix of suffixes) ends.push((ends.at(-1) ?? 0) + suffix.length);
-    const lastRows = ends.map((end) => end - 1);
-    const outputs = await this.runs.read((items[0] as Item).prefix, suffixes, lastRows);
+    const { predictions, entries } = await this.runs.read({
+      prefix: (items[0] as Item).prefix,
+      sequences: suffixes,
+      logitRows: ends.map((end) => end - 1),
+      temperatures: items.map(temperatureOf),
+    });
     this.waiting.splice(0, items.length);
     for (const [i, item] of items.entries()) {
       const { length } = item.suffix;
-      this.join(item, this.rowOf(data(outputs, IO.logits), i), () => {
+      this.join(item, predictions[i] as Prediction, () => {
         this.tails.add();
-        this.tails.append(this.tails.items - 1, outputs, (ends[i] as number) - length, length);
+        this.tails.append(this.tails.items - 1, entries, (ends[i] as number) - length, length);
       });
     }
   }
 
   /** One chunk of a suffix that is longer than that; the item joins after the last one. */
   private async readLong(item: Item): Promise<void> {
-    item.reader ??= new Decoder(this.runs, item.prefix);
-    const { reader } = item;
-    const chunk = item.suffix.slice(reader.tail.lengthOf(0), reader.tail.lengthOf(0) + PREFILL_CHUNK);
-    const logits = await reader.append(chunk);
-    if (reader.tail.lengthOf(0) < item.suffix.length) return;
+    if (item.tail === undefined) {
+      item.tail = new Tails(this.runs.shape);
+      item.tail.add();
+    }
+    const { tail, prefix, suffix } = item;
+    const before = tail.lengthOf(0);
+    const chunk = suffix.slice(before, before + PREFILL_CHUNK);
+    const { predictions, entries } = await this.runs.read({
+      prefix,
+      sequences: [chunk],
+      logitRows: [chunk.length - 1],
+      temperatures: [temperatureOf(item)],
+      tail,
+    });
+    tail.append(0, entries, 0, chunk.length);
+    if (before + chunk.length < suffix.length) return;
     this.waiting.shift();
-    this.join(item, logits, () => this.tails.adopt(reader.tail));
-    item.reader = undefined;
+    this.join(item, predictions[0] as Prediction, () => this.tails.adopt(tail));
+    item.tail = undefined;
   }
 
-  private join(item: Item, logits: Float32Array, addTail: () => void): void {
+  private join(item: Item, prediction: Prediction, addTail: () => void): void {
     item.suffixRead = performance.now();
-    if (!this.take(item, logits)) return;
+    if (!this.take(item, prediction)) return;
     addTail();
     this.running.push(item);
     this.layout = undefined;
@@ -177,8 +191,10 @@ export class ContinuousBatch {
     try {
       this.layout ??= this.runs.layOut(this.running.map(({ prefix }) => prefix));
       const tokens = this.running.map(({ next }) => next);
-      const logits = await this.runs.step(this.layout, tokens, this.tails);
-      const ended = [...this.running.keys()].filter((i) => !this.take(this.running[i] as Item, this.rowOf(logits, i)));
+      const predictions = await this.runs.step(this.layout, tokens, this.running.map(temperatureOf), this.tails);
+      const ended = [...this.running.keys()].filter(
+        (i) => !this.take(this.running[i] as Item, predictions[i] as Prediction),
+      );
       // The last one takes the place of one that leaves, so from behind.
       for (const i of ended.reverse()) this.leave(i);
     } catch (error) {
@@ -188,9 +204,9 @@ export class ContinuousBatch {
     }
   }
 
-  /** Gives an item its next logits; false when its answer has ended. */
-  private take(item: Item, logits: Float32Array): boolean {
-    item.next = item.answer.take(logits);
+  /** Gives an item its next token; false when its answer has ended. */
+  private take(item: Item, prediction: Prediction): boolean {
+    item.next = item.answer.take(prediction);
     const { ended } = item.answer;
     if (ended === undefined) return true;
     const seconds = (from: number, to: number) => (to - from) / 1000;
@@ -211,9 +227,6 @@ export class ContinuousBatch {
     this.layout = undefined;
     return item;
   }
-
-  private rowOf(logits: Float32Array, row: number): Float32Array {
-    const { vocabulary } = this.runs.shape;
-    return logits.subarray(row * vocabulary, (row + 1) * vocabulary);
-  }
 }
+
+const temperatureOf = ({ sampling }: Item): number => sampling.temperature;

@@ -2,13 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
-import { IO } from '@app/onnx-graph';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
 import { type HeldPrefix, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
-import { data } from './prefix-reader.js';
 import { seededRandom } from './random.js';
 import { Sessions } from './sessions.js';
 import { Tails } from './tails.js';
@@ -90,27 +88,30 @@ describe('decode runs against the naive decoder', () => {
   async function join(items: readonly Item[], tails: Tails): Promise<void> {
     const suffixes = items.map(suffix);
     const ends = suffixes.map((_, i) => suffixes.slice(0, i + 1).flat().length);
-    const outputs = await runs.read(
-      items[0]!.document.held,
-      suffixes,
-      ends.map((end) => end - 1),
-    );
+    const { predictions, entries } = await runs.read({
+      prefix: items[0]!.document.held,
+      sequences: suffixes,
+      logitRows: ends.map((end) => end - 1),
+    });
     for (const [i, item] of items.entries()) {
       tails.add();
-      tails.append(tails.items - 1, outputs, ends[i]! - suffixes[i]!.length, suffixes[i]!.length);
-      expectClose(rowOf(data(outputs, IO.logits), i), item.expected(suffixes[i]!), TOLERANCE);
+      tails.append(tails.items - 1, entries, ends[i]! - suffixes[i]!.length, suffixes[i]!.length);
+      expectClose(predictions[i]!.logits, item.expected(suffixes[i]!), TOLERANCE);
     }
   }
 
   async function step(items: readonly Item[], tails: Tails): Promise<void> {
     const tokens = items.map(token);
     const layout = runs.layOut(items.map((item) => item.document.held));
-    const logits = await runs.step(layout, tokens, tails);
-    for (const [i, item] of items.entries()) expectClose(rowOf(logits, i), item.expected([tokens[i]!]), TOLERANCE);
+    const temperatures = items.map((_, i) => [0, 0.7, 1.5][i % 3]!);
+    const predictions = await runs.step(layout, tokens, temperatures, tails);
+    for (const [i, item] of items.entries()) {
+      const expected = item.expected([tokens[i]!]);
+      expectClose(predictions[i]!.logits, expected, TOLERANCE);
+      if (temperatures[i] === 0) expect(predictions[i]!.probabilities).toBeUndefined();
+      else expectClose(predictions[i]!.probabilities!, softmax(expected, temperatures[i]!), TOLERANCE);
+    }
   }
-
-  const rowOf = (logits: Float32Array, row: number) =>
-    logits.subarray(row * runs.shape.vocabulary, (row + 1) * runs.shape.vocabulary);
 
   test('items of one document are rows of one product, and come and go at any step', async () => {
     const shared = document(100, 60);
@@ -142,3 +143,9 @@ describe('decode runs against the naive decoder', () => {
     expect(runs.layOut(items.map(({ document: { held } }) => held)).phase).toBe('decode-documents');
   });
 });
+
+function softmax(logits: readonly number[], temperature: number): number[] {
+  const weights = logits.map((logit) => Math.exp(logit / temperature));
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return weights.map((weight) => weight / sum);
+}

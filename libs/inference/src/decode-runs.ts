@@ -3,9 +3,35 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { HeldPrefix } from './held-prefix.js';
 import { data, integers } from './prefix-reader.js';
 import { RunLayout } from './run-layout.js';
+import type { Prediction } from './sampler.js';
 import type { Sessions } from './sessions.js';
 import { sequencesBias, stepBias } from './tail-bias.js';
 import { Tails } from './tails.js';
+
+/** What a run of a decode graph gives. */
+export interface RunOutputs {
+  /** `[rows, vocabulary]` */
+  readonly logits: Float32Array;
+  /** The same row by row, with probabilities where they were asked for. */
+  readonly predictions: readonly Prediction[];
+  /** `[2 * layers, n, kvHeads * headSize]` keys and values of the run's own tokens. */
+  readonly entries: Float32Array;
+}
+
+/** Sequences of tokens side by side, each behind the same prefix: several without tails, or one with a tail. */
+export interface Reading {
+  readonly prefix: HeldPrefix;
+  readonly sequences: readonly (readonly number[])[];
+  /** Tokens, counted over all sequences, after which logits are wanted. */
+  readonly logitRows: readonly number[];
+  /** Of each logit row; 0 where left out. */
+  readonly temperatures?: readonly number[];
+  /** Of one item, which the only sequence goes on with. */
+  readonly tail?: Tails;
+}
+
+/** A lower one would only overflow: at this one the most likely token is all but certain. */
+const LOWEST_TEMPERATURE = 1e-5;
 
 /** Runs of the decode graphs. Prefixes are read in place and never changed. */
 export class DecodeRuns {
@@ -27,14 +53,20 @@ export class DecodeRuns {
   /**
    * One more token of every item; appends its keys and values to the item's tail.
    * @param tokens each item's next token
+   * @param temperatures each item's
    * @param tails of the same items in the same order
-   * @returns logits `[items, vocabulary]`
+   * @returns predictions of the items in the same order
    */
-  async step(layout: RunLayout, tokens: readonly number[], tails: Tails): Promise<Float32Array> {
+  async step(
+    layout: RunLayout,
+    tokens: readonly number[],
+    temperatures: readonly number[],
+    tails: Tails,
+  ): Promise<readonly Prediction[]> {
     const items = tokens.length;
     const lengths = tokens.map((_, item) => tails.lengthOf(item));
     const bias = new Tensor('float32', stepBias(lengths, tails.capacity), [items, 1, 1, tails.capacity + 1]);
-    const outputs = await this.run(layout, {
+    const { predictions, entries } = await this.run(layout, temperatures, {
       ...tails.feeds(),
       [IO.tokens]: integers(tokens, [items]),
       [IO.positions]: integers(
@@ -44,23 +76,13 @@ export class DecodeRuns {
       [IO.tailBias]: bias,
       [IO.logitRows]: integers([...tokens.keys()], [items]),
     });
-    for (let item = 0; item < items; item++) tails.append(item, outputs, item, 1);
-    return data(outputs, IO.logits);
+    for (let item = 0; item < items; item++) tails.append(item, entries, item, 1);
+    return predictions;
   }
 
-  /**
-   * Sequences of tokens side by side, each behind the same prefix: several without tails, or one with a tail. Appends to no
-   * tail.
-   * @param logitRows tokens, counted over all sequences, after which logits are wanted
-   * @param tail whose only item the only sequence is
-   * @returns outputs `logits` `[1, logitRows.length, vocabulary]` and `newEntries`
-   */
-  async read(
-    prefix: HeldPrefix,
-    sequences: readonly (readonly number[])[],
-    logitRows: readonly number[],
-    tail: Tails = this.noTail,
-  ): Promise<InferenceSession.ReturnType> {
+  /** Reads sequences of tokens; appends to no tail. */
+  async read(reading: Reading): Promise<RunOutputs> {
+    const { prefix, sequences, logitRows, temperatures = logitRows.map(() => 0), tail = this.noTail } = reading;
     const { kvHeads, queryHeads } = this.shape;
     const [tokens, group] = [sequences.flat(), queryHeads / kvHeads];
     const n = tokens.length;
@@ -71,7 +93,7 @@ export class DecodeRuns {
       sequences.map((sequence) => sequence.length),
       before,
     );
-    return this.run(new RunLayout(this.shape, [prefix], n), {
+    return this.run(new RunLayout(this.shape, [prefix], n), temperatures, {
       ...tail.feeds(),
       [IO.tokens]: integers(tokens, [n]),
       [IO.positions]: integers(positions, [1, n]),
@@ -80,8 +102,34 @@ export class DecodeRuns {
     });
   }
 
-  private async run(layout: RunLayout, feeds: InferenceSession.FeedsType): Promise<InferenceSession.ReturnType> {
+  private async run(
+    layout: RunLayout,
+    temperatures: readonly number[],
+    feeds: InferenceSession.FeedsType,
+  ): Promise<RunOutputs> {
     const session = await this.sessions.get(layout.phase);
-    return session.run({ ...layout.feeds, ...feeds });
+    const sampled = [...temperatures.keys()].filter((row) => temperatures[row] !== 0);
+    const inverse = sampled.map((row) => 1 / Math.max(temperatures[row] as number, LOWEST_TEMPERATURE));
+    const outputs = await session.run({
+      ...layout.feeds,
+      ...feeds,
+      [IO.sampledRows]: integers(sampled, [sampled.length]),
+      [IO.inverseTemperature]: new Tensor('float32', Float32Array.from(inverse), [sampled.length, 1]),
+    });
+    const logits = data(outputs, IO.logits);
+    const probabilities = data(outputs, IO.probabilities);
+    return {
+      logits,
+      predictions: temperatures.map((_, row) => ({
+        logits: this.rowOf(logits, row),
+        probabilities: sampled.includes(row) ? this.rowOf(probabilities, sampled.indexOf(row)) : undefined,
+      })),
+      entries: data(outputs, IO.newEntries),
+    };
+  }
+
+  private rowOf(rows: Float32Array, row: number): Float32Array {
+    const { vocabulary } = this.shape;
+    return rows.subarray(row * vocabulary, (row + 1) * vocabulary);
   }
 }

@@ -1,7 +1,6 @@
-import { IO } from '@app/onnx-graph';
 import type { DecodeRuns } from './decode-runs.js';
 import type { HeldPrefix } from './held-prefix.js';
-import { data, PREFILL_CHUNK } from './prefix-reader.js';
+import { PREFILL_CHUNK } from './prefix-reader.js';
 import { Tails } from './tails.js';
 
 /** One sequence on top of a held prefix, by itself: what is read of it is a tail of one item. */
@@ -26,10 +25,10 @@ export class Decoder {
     const logits = new Float32Array((tokens.length - from) * vocabulary);
     for (let start = 0; start < tokens.length; start += PREFILL_CHUNK) {
       const chunk = tokens.slice(start, start + PREFILL_CHUNK);
-      const rows = [...chunk.keys()].slice(Math.max(0, from - start));
-      const outputs = await this.runs.read(this.prefix, [chunk], rows, this.tail);
-      this.tail.append(0, outputs, 0, chunk.length);
-      logits.set(data(outputs, IO.logits), Math.max(0, start - from) * vocabulary);
+      const logitRows = [...chunk.keys()].slice(Math.max(0, from - start));
+      const read = await this.runs.read({ prefix: this.prefix, sequences: [chunk], logitRows, tail: this.tail });
+      this.tail.append(0, read.entries, 0, chunk.length);
+      logits.set(read.logits, Math.max(0, start - from) * vocabulary);
     }
     return logits;
   }

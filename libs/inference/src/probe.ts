@@ -74,8 +74,9 @@ export class Probe {
   async greedy(prefix: HeldPrefix, suffix: readonly number[], maxTokens: number): Promise<AnswerText> {
     const decoder = new Decoder(this.runs, prefix);
     const answer = new Answer(this.gguf.tokenizer, { temperature: 0, topP: 1, maxTokens, stop: [] });
-    let next = answer.take(await decoder.append(suffix));
-    while (answer.ended === undefined) next = answer.take(await decoder.append([next]));
+    const take = (logits: Float32Array) => answer.take({ logits, probabilities: undefined });
+    let next = take(await decoder.append(suffix));
+    while (answer.ended === undefined) next = take(await decoder.append([next]));
     return answer.ended;
   }
 

@@ -4,9 +4,10 @@ import { largest, logSumExp } from './logprobs.js';
 import { seededRandom } from './random.js';
 import { argmax, createSampler, sampleNucleus } from './sampler.js';
 
+/** Far enough apart that the probabilities of two different ones are never rounded to the same. */
 const logits = fc
-  .array(fc.double({ min: -8, max: 8, noNaN: true }), { minLength: 1, maxLength: 40 })
-  .map((x) => Float32Array.from(x));
+  .array(fc.integer({ min: -512, max: 512 }), { minLength: 1, maxLength: 40 })
+  .map((x) => Float32Array.from(x, (value) => value / 64));
 
 /** The definition: sort by probability, keep the shortest head that reaches topP, renormalise, walk the cumulative sum. */
 function slowNucleus(values: Float32Array, temperature: number, topP: number): Map<number, number> {
@@ -23,9 +24,16 @@ function slowNucleus(values: Float32Array, temperature: number, topP: number): M
   return new Map(kept.map(({ token, weight }) => [token, weight / mass]));
 }
 
+/** What the graph gives. */
+function softmax(values: Float32Array, temperature: number): Float32Array {
+  const all = slowNucleus(values, temperature, 1);
+  return Float32Array.from(values, (_, token) => all.get(token)!);
+}
+
 describe('sampling', () => {
   test('greedy takes the first of the largest', () => {
-    expect(createSampler({ temperature: 0, topP: 1 })(Float32Array.of(1, 5, 5, 2))).toBe(1);
+    const logits = Float32Array.of(1, 5, 5, 2);
+    expect(createSampler({ temperature: 0, topP: 1 })({ logits, probabilities: undefined })).toBe(1);
   });
 
   test('only tokens of the nucleus are drawn, whatever the draw', () => {
@@ -36,8 +44,9 @@ describe('sampling', () => {
         fc.double({ min: 0.05, max: 1, noNaN: true }),
         (values, temperature, topP) => {
           const allowed = slowNucleus(values, temperature, Math.min(1, topP + 1e-6));
+          const probabilities = softmax(values, temperature);
           for (let i = 0; i < 20; i++) {
-            expect(allowed.has(sampleNucleus(values, temperature, topP, i / 20))).toBe(true);
+            expect(allowed.has(sampleNucleus(probabilities, topP, i / 20))).toBe(true);
           }
         },
       ),
@@ -52,10 +61,11 @@ describe('sampling', () => {
       [2, 0.8],
     ] as const) {
       const expected = slowNucleus(values, temperature, topP);
+      const probabilities = softmax(values, temperature);
       const draws = 20_000;
       const counts = new Map<number, number>();
       for (let i = 0; i < draws; i++) {
-        const token = sampleNucleus(values, temperature, topP, (i + 0.5) / draws);
+        const token = sampleNucleus(probabilities, topP, (i + 0.5) / draws);
         counts.set(token, (counts.get(token) ?? 0) + 1);
       }
       for (const [token, probability] of expected) expect((counts.get(token) ?? 0) / draws).toBeCloseTo(probability, 3);
@@ -63,14 +73,20 @@ describe('sampling', () => {
   });
 
   test('a seed gives the same tokens again, another seed others', () => {
-    const values = Float32Array.from({ length: 1000 }, (_, i) => Math.sin(i));
+    const logits = Float32Array.from({ length: 1000 }, (_, i) => Math.sin(i));
+    const probabilities = softmax(logits, 1);
     const draw = (seed: number) => {
       const sample = createSampler({ temperature: 1, topP: 0.9, seed });
-      return Array.from({ length: 20 }, () => sample(values));
+      return Array.from({ length: 20 }, () => sample({ logits, probabilities }));
     };
     expect(draw(42)).toEqual(draw(42));
     expect(draw(42)).not.toEqual(draw(43));
     expect(draw(1)).not.toEqual(draw(2 ** 32 + 1));
+  });
+
+  test('a draw that rounding leaves over gives a token that can be drawn', () => {
+    expect(sampleNucleus(Float32Array.of(0.3, 0.6999999, 0), 1, 1 - 2 ** -53)).toBe(1);
+    expect(sampleNucleus(Float32Array.of(0.3, 0.6999999, 0), 0, 0.9)).toBe(1);
   });
 
   test('random numbers are spread evenly over [0, 1)', () => {

@@ -1,18 +1,25 @@
 import type { SamplingOptions } from './engine-port.js';
 import { seededRandom } from './random.js';
 
-/** Picks the next token from logits `[vocabulary]`. */
-export type Sampler = (logits: Float32Array) => number;
+/** What the model says of one item's next token, `[vocabulary]` each. */
+export interface Prediction {
+  readonly logits: Float32Array;
+  /** At the temperature that was asked for; undefined where that is 0. */
+  readonly probabilities: Float32Array | undefined;
+}
 
-/** Greedy at temperature 0, else nucleus sampling (arXiv 1904.09751) at the given temperature. */
+/** Picks the next token. */
+export type Sampler = (prediction: Prediction) => number;
+
+/** Greedy at temperature 0, else nucleus sampling (arXiv 1904.09751). */
 export function createSampler({
   temperature,
   topP,
   seed,
 }: Pick<SamplingOptions, 'temperature' | 'topP' | 'seed'>): Sampler {
-  if (temperature === 0) return argmax;
+  if (temperature === 0) return ({ logits }) => argmax(logits);
   const random = seed === undefined ? Math.random : seededRandom(seed);
-  return (logits) => sampleNucleus(logits, temperature, topP, random());
+  return ({ probabilities }) => sampleNucleus(probabilities as Float32Array, topP, random());
 }
 
 /** Index of the largest value, the first of equals. */
@@ -22,40 +29,39 @@ export function argmax(values: Float32Array): number {
   return best;
 }
 
-/** @param draw where in the nucleus' probability to stop, in [0, 1) */
-export function sampleNucleus(logits: Float32Array, temperature: number, topP: number, draw: number): number {
-  const largest = logits[argmax(logits)]!;
-  const weights = new Float64Array(logits.length);
-  let total = 0;
-  for (let i = 0; i < logits.length; i++) {
-    const weight = Math.exp((logits[i]! - largest) / temperature);
-    weights[i] = weight;
-    total += weight;
+/**
+ * @param probabilities `[vocabulary]`, sum 1 but for rounding
+ * @param draw where in the nucleus' probability to stop, in [0, 1)
+ */
+export function sampleNucleus(probabilities: Float32Array, topP: number, draw: number): number {
+  if (topP >= 1) {
+    let left = draw;
+    for (let token = 0; token < probabilities.length; token++) {
+      left -= probabilities[token]!;
+      if (left < 0) return token;
+    }
+    return argmax(probabilities);
   }
-  const order = topP < 1 ? nucleus(weights, total * topP, total) : undefined;
-  const count = order?.length ?? weights.length;
-  const at = (i: number) => (order === undefined ? i : order[i]!);
-  let mass = 0;
-  for (let i = 0; i < count; i++) mass += weights[at(i)]!;
+  const { tokens, mass } = nucleus(probabilities, topP);
   let left = draw * mass;
-  for (let i = 0; i < count; i++) {
-    left -= weights[at(i)]!;
-    if (left < 0) return at(i);
+  for (const token of tokens) {
+    left -= probabilities[token]!;
+    if (left < 0) return token;
   }
-  return at(count - 1);
+  return tokens[0]!;
 }
 
 /**
- * The fewest most likely tokens whose weights reach `wanted`, most likely first.
- * Only tokens above (total - wanted) / vocabulary are sorted: all others together weigh less than what may be left out.
+ * The fewest most likely tokens that reach `wanted`, most likely first.
+ * Only tokens above (1 - wanted) / vocabulary are sorted: all others together weigh less than what may be left out.
  */
-function nucleus(weights: Float64Array, wanted: number, total: number): Uint32Array {
-  const least = (total - wanted) / weights.length;
+function nucleus(probabilities: Float32Array, wanted: number): { tokens: Uint32Array; mass: number } {
+  const least = (1 - wanted) / probabilities.length;
   const likely: number[] = [];
-  for (let i = 0; i < weights.length; i++) if (weights[i]! >= least) likely.push(i);
-  const order = Uint32Array.from(likely).sort((a, b) => weights[b]! - weights[a]! || a - b);
+  for (let i = 0; i < probabilities.length; i++) if (probabilities[i]! >= least) likely.push(i);
+  const order = Uint32Array.from(likely).sort((a, b) => probabilities[b]! - probabilities[a]! || a - b);
   let mass = 0;
   let count = 0;
-  while (count < order.length && mass < wanted) mass += weights[order[count++]!]!;
-  return order.subarray(0, Math.max(count, 1));
+  while (count < order.length && (mass < wanted || count === 0)) mass += probabilities[order[count++]!]!;
+  return { tokens: order.subarray(0, count), mass };
 }

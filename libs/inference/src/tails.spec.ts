@@ -1,6 +1,6 @@
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import fc from 'fast-check';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { Tails } from './tails.js';
 
@@ -9,20 +9,18 @@ const tokenSize = shape.kvHeads * shape.headSize;
 
 /** What a run gives for `tokens` tokens: every value another one. */
 let next = 1;
-function fresh(tokens: number): InferenceSession.ReturnType {
-  const values = Float32Array.from({ length: 2 * shape.layers * tokens * tokenSize }, () => next++);
-  return { [IO.newEntries]: new Tensor('float32', values, [2 * shape.layers, tokens, tokenSize]) };
+function fresh(tokens: number): Float32Array {
+  return Float32Array.from({ length: 2 * shape.layers * tokens * tokenSize }, () => next++);
 }
 
 /** The slow reference: each item a list of tokens, each token its values of all keys and values. */
 type Reference = { tokens: number[][][] }[];
 
-function row(outputs: InferenceSession.ReturnType, token: number): number[][] {
-  const entries = outputs[IO.newEntries] as Tensor;
-  const values = entries.data as Float32Array;
+function row(entries: Float32Array, token: number): number[][] {
+  const size = entries.length / (2 * shape.layers);
   return Array.from({ length: 2 * shape.layers }, (_, i) => {
-    const from = (i * entries.dims[1]! + token) * tokenSize;
-    return [...values.slice(from, from + tokenSize)];
+    const from = i * size + token * tokenSize;
+    return [...entries.slice(from, from + tokenSize)];
   });
 }
 
@@ -66,21 +64,21 @@ describe('tails', () => {
           } else if (done.kind === 'adopt') {
             const other = new Tails(shape);
             other.add();
-            const outputs = fresh(done.tokens);
-            other.append(0, outputs, 0, done.tokens);
+            const entries = fresh(done.tokens);
+            other.append(0, entries, 0, done.tokens);
             tails.adopt(other);
-            reference.push({ tokens: Array.from({ length: done.tokens }, (_, t) => row(outputs, t)) });
+            reference.push({ tokens: Array.from({ length: done.tokens }, (_, t) => row(entries, t)) });
           } else if (done.kind === 'step') {
-            const outputs = fresh(reference.length);
+            const entries = fresh(reference.length);
             for (const [item, { tokens }] of reference.entries()) {
-              tails.append(item, outputs, item, 1);
-              tokens.push(row(outputs, item));
+              tails.append(item, entries, item, 1);
+              tokens.push(row(entries, item));
             }
           } else if (reference.length > 0 && done.kind === 'append') {
-            const outputs = fresh(done.tokens + 1);
+            const entries = fresh(done.tokens + 1);
             const item = done.item % reference.length;
-            tails.append(item, outputs, 1, done.tokens);
-            for (let t = 0; t < done.tokens; t++) reference[item]!.tokens.push(row(outputs, 1 + t));
+            tails.append(item, entries, 1, done.tokens);
+            for (let t = 0; t < done.tokens; t++) reference[item]!.tokens.push(row(entries, 1 + t));
           } else if (reference.length > 0 && done.kind === 'remove') {
             const item = done.item % reference.length;
             tails.remove(item);

@@ -1,6 +1,5 @@
 import { IO, type LlamaShape } from '@app/onnx-graph';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { data } from './prefix-reader.js';
+import { Tensor } from 'onnxruntime-node';
 
 /** Tokens by which room grows: what it costs to have too much is bounded, and so is how often everything moves. */
 const GROWTH = 64;
@@ -53,13 +52,15 @@ export class Tails {
     if (roomFor(needed) <= this.capacity / 2) this.resize(this.room, roomFor(needed));
   }
 
-  /** Appends rows `[from, from + tokens)` of a run's new keys and values to an item. */
-  append(item: number, outputs: InferenceSession.ReturnType, from: number, tokens: number): void {
+  /**
+   * Appends tokens `[from, from + tokens)` of a run to an item.
+   * @param entries `[2 * layers, n, kvHeads * headSize]`, as of `RunOutputs`
+   */
+  append(item: number, entries: Float32Array, from: number, tokens: number): void {
     const { layers, kvHeads, headSize } = this.shape;
     const length = this.lengthOf(item);
     if (length + tokens > this.capacity) this.resize(this.room, roomFor(length + tokens));
-    const fresh = data(outputs, IO.newEntries);
-    const size = fresh.length / (2 * layers);
+    const size = entries.length / (2 * layers);
     for (let layer = 0; layer < layers; layer++) {
       const keys = this.keys[layer] as Float32Array;
       const values = this.values[layer] as Float32Array;
@@ -68,8 +69,8 @@ export class Tails {
           const source = 2 * layer * size + ((from + token) * kvHeads + head) * headSize;
           const target = ((item * kvHeads + head) * this.capacity + length + token) * headSize;
           for (let i = 0; i < headSize; i++) {
-            keys[target + i] = fresh[source + i]!;
-            values[target + i] = fresh[source + size + i]!;
+            keys[target + i] = entries[source + i]!;
+            values[target + i] = entries[source + size + i]!;
           }
         }
       }

@@ -8,6 +8,12 @@ export const IO = {
   logitRows: 'logit_rows',
   /** float `[1, m, vocabulary]` */
   logits: 'logits',
+  /** int64 `[s]` rows of the m whose probabilities are wanted (decode graphs) */
+  sampledRows: 'sampled_rows',
+  /** float `[s, 1]` 1 / temperature of each of them (decode graphs) */
+  inverseTemperature: 'inverse_temperature',
+  /** float `[1, s, vocabulary]` (decode graphs) */
+  probabilities: 'probabilities',
   /**
    * float: 0 where a query may look, -inf elsewhere.
    * prefill `[group * n, n]`; decode `[items, 1, group * r, c + r]`, or with 1 in place of group * r where r is 1.

@@ -28,9 +28,24 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const wanted: State = { stream: gather('stream', state.stream) };
   if (state.added !== undefined) wanted.added = gather('added', state.added);
   const { normed } = normalise(graph, '/output/norm', wanted, graph.weight(model.outputNorm), shape.rmsEpsilon);
-  graph.output(linear(graph, '/output/logits', normed, model.output, IO.logits), 'float', [1, 'm', shape.vocabulary]);
+  const logits = linear(graph, '/output/logits', normed, model.output, IO.logits);
+  graph.output(logits, 'float', [1, 'm', shape.vocabulary]);
   if (phase === 'prefill') attentionSums(graph, step);
+  else probabilities(graph, logits, shape.vocabulary);
   return graph.encode();
+}
+
+/** Probabilities of the next token at each row's temperature, here because the runtime is quicker at exponentials. */
+function probabilities(graph: GraphBuilder, logits: Value, vocabulary: number): void {
+  const rows = graph.input(IO.sampledRows, 'int64', ['s']);
+  const inverse = graph.input(IO.inverseTemperature, 'float', ['s', 1]);
+  const sampled = graph.node('/output/sampled/Gather', 'Gather', [logits, rows], { attributes: { axis: 1 } });
+  const tempered = graph.node('/output/tempered/Mul', 'Mul', [sampled, inverse]);
+  graph.node('/output/probabilities/Softmax', 'Softmax', [tempered], {
+    as: IO.probabilities,
+    attributes: { axis: -1 },
+  });
+  graph.output(IO.probabilities, 'float', [1, 's', vocabulary]);
 }
 
 function stepInputs(graph: GraphBuilder, model: LlamaDescription): StepValues {
