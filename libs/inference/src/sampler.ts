@@ -52,13 +52,24 @@ export function sampleNucleus(probabilities: Float32Array, topP: number, draw: n
 }
 
 /**
- * The fewest most likely tokens that reach `wanted`, most likely first.
- * Only tokens above (1 - wanted) / vocabulary are sorted: all others together weigh less than what may be left out.
+ * The fewest most likely tokens that reach `wanted`, most likely first. Sorting is what costs, so tokens are looked for
+ * above a bound that is lowered until they reach it; below (1 - wanted) / vocabulary there is never one of them, since all
+ * such tokens together weigh less than what may be left out.
  */
 function nucleus(probabilities: Float32Array, wanted: number): { tokens: Uint32Array; mass: number } {
-  const least = (1 - wanted) / probabilities.length;
-  const likely: number[] = [];
-  for (let i = 0; i < probabilities.length; i++) if (probabilities[i]! >= least) likely.push(i);
+  const lowest = (1 - wanted) / probabilities.length;
+  let likely: number[] = [];
+  for (let bound = 1 / 64; ; bound /= 64) {
+    const least = Math.max(bound, lowest);
+    let found = 0;
+    likely = [];
+    for (let i = 0; i < probabilities.length; i++) {
+      if (probabilities[i]! < least) continue;
+      likely.push(i);
+      found += probabilities[i]!;
+    }
+    if ((found >= wanted && likely.length > 0) || bound <= lowest) break;
+  }
   const order = Uint32Array.from(likely).sort((a, b) => probabilities[b]! - probabilities[a]! || a - b);
   let mass = 0;
   let count = 0;
