@@ -17,6 +17,7 @@ import { MASS_MODES, type MassMode, mergeAdjacent } from './reduction/merge-adja
 import { mergeByCost } from './reduction/merge-by-cost.js';
 import { mergeEvicted } from './reduction/merge-evicted.js';
 import { spreadEvicted } from './reduction/spread-evicted.js';
+import { byToken } from './score/by-token.js';
 import { inEqualShares } from './score/in-equal-shares.js';
 import { largestAround } from './score/largest-around.js';
 import { pooled } from './score/pooled.js';
@@ -56,7 +57,7 @@ const RECENT = 16;
 const accumulated = receivedAttention('all');
 const pooledWindow = (scoring: Scoring = 'window') => pooled(receivedAttention(scoring), POOLING);
 const neighbourhood = (scoring: Scoring = 'window') =>
-  inEqualShares(pooledWindow(scoring), largestAround(receivedAttention(scoring), PHRASE));
+  byToken(inEqualShares(pooledWindow(scoring), largestAround(receivedAttention(scoring), PHRASE)));
 /** Share of the cache that insensitive heads keep where they hold no more than sinks and recent entries. */
 const STREAMING_FLOOR = 0.05;
 
@@ -67,8 +68,8 @@ const recentQuarter = (entries: number): Ends => ({
 });
 
 /**
- * Every policy is score x allocation x reduction. All of them here compress once, after the prefix, and per KV head
- * (scores are summed over its query heads); positions are those of the text, never renumbered.
+ * Every policy is score x allocation x reduction. All of them here compress per KV head (scores are summed over its query
+ * heads), once, after the prefix, or again and again while it is read; positions are those of the text, never renumbered.
  */
 const POLICIES = {
   /** Everything. */

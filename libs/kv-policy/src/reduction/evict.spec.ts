@@ -56,13 +56,13 @@ const POLICIES: Expected[] = [
   {
     policy: 'calibrated-evict',
     reads: ['window'],
-    kept: (h, n) => slowKept(slowNeighbourhood(h.attention.window), n, 4, 16),
+    kept: (h, n) => slowKept(slowNeighbourhood(h, h.attention.window), n, 4, 16),
   },
   {
     policy: 'calibrated-evict',
     options: questions,
     reads: ['questions'],
-    kept: (h, n) => slowKept(slowNeighbourhood(h.attention.questions), n, 4, 16),
+    kept: (h, n) => slowKept(slowNeighbourhood(h, h.attention.questions), n, 4, 16),
   },
 ];
 

@@ -17,9 +17,10 @@ const policy = createPolicy('calibrated-merge');
 
 /** `[T - 1]` cost of joining entries i and i + 1. */
 function slowCosts(head: FilledHead): number[] {
-  const score = [...slowNeighbourhood(head.attention.window)];
-  const mean = score.reduce((a, b) => a + b, 0) / head.entries;
-  const a = score.map((s) => (mean > 0 ? s / mean : 0) + 1e-4);
+  const score = [...slowNeighbourhood(head, head.attention.window)];
+  const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+  const mean = sum(score) / sum(head.mass);
+  const a = score.map((s, i) => (mean > 0 ? s / mean : 0) + 1e-4 * head.mass[i]!);
   return indices(head.entries - 1).map(
     (i) => ((a[i]! * a[i + 1]!) / (a[i]! + a[i + 1]!)) * Math.max(1 - head.similarity[i]!, 1e-4),
   );
@@ -58,7 +59,7 @@ describe('calibrated-merge', () => {
         const cheapestApart = Math.min(...apart.map((i) => costs[i]!));
         expect(dearest).toBeLessThanOrEqual(cheapestApart * (1 + 1e-5));
 
-        const score = slowNeighbourhood(head.attention.window);
+        const score = slowNeighbourhood(head, head.attention.window);
         expect([...plan.pivot]).toEqual(members.map((set) => best(set, score, 1)[0]));
       }),
       { numRuns: 500 },
@@ -76,7 +77,8 @@ describe('calibrated-merge', () => {
 
   it('without any attention goes by the keys alone', () => {
     const similarity = Float32Array.from({ length: 59 }, (_, i) => ((i * 37) % 59) / 60);
-    const head = { entries: 60, attention: { window: new Float32Array(60) }, similarity, mass: similarity };
+    const mass = new Float32Array(60).fill(1);
+    const head = { entries: 60, attention: { window: new Float32Array(60) }, similarity, mass };
     const plan = policy.plan(head, 50);
     const joined = indices(59).filter((i) => plan.target[i] === plan.target[i + 1]);
     expect(joined).toEqual(best(indices(59).slice(4, 43), similarity, 10).sort((a, b) => a - b));
@@ -93,6 +95,15 @@ describe('calibrated-merge', () => {
     };
     // Two entries at either side are lifted by their neighbours' attention.
     expect(membersOf(policy.plan(head, 55)).find((set) => set.length > 1)).toEqual([22, 23, 24, 25, 26, 27]);
+  });
+
+  it('leaves apart what was merged before rather than fresh tokens as unattended and as unlike', () => {
+    const mass = new Float32Array(60).fill(1);
+    mass.fill(5, 10, 30);
+    const head = { entries: 60, attention: { window: new Float32Array(60) }, similarity: new Float32Array(59), mass };
+    const joined = membersOf(policy.plan(head, 46)).filter((set) => set.length > 1);
+    // Fresh ones lie at 4 to 9 and at 30 to 43.
+    expect(joined).toEqual([[4, 5, 6, 7, 8, 9], indices(10).map((i) => 30 + i)]);
   });
 
   it('says by its logit how many tokens a set stands for', () => {

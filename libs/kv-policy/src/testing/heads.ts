@@ -77,8 +77,13 @@ export function slowPool(values: Float32Array): Float32Array {
   return Float32Array.from(indices(values.length), (i) => padded.slice(i, i + 5).reduce((a, b) => a + b, 0) / 5);
 }
 
-/** What calibrated policies score by: means over 5 and largest over 17 neighbours, each divided by its total, added up. */
-export function slowNeighbourhood(values: Float32Array): Float32Array {
+/**
+ * What calibrated policies score by: means over 5 and largest over 17 neighbours, each divided by its total, added up. Of
+ * the tokens that entries stand for, each with an equal part of its entry's attention.
+ */
+export function slowNeighbourhood({ mass }: HeadStatistics, attention: Float32Array): Float32Array {
+  const owner = [...mass].flatMap((tokens, entry) => Array.from({ length: tokens }, () => entry));
+  const values = Float32Array.from(owner, (entry) => attention[entry]! / mass[entry]!);
   const largest = Float32Array.from(indices(values.length), (i) =>
     Math.max(...values.slice(Math.max(0, i - 8), i + 9)),
   );
@@ -86,7 +91,11 @@ export function slowNeighbourhood(values: Float32Array): Float32Array {
     const total = part.reduce((a, b) => a + b, 0);
     return { part, scale: total > 0 ? 1 / total : 0 };
   });
-  return Float32Array.from(indices(values.length), (i) =>
-    parts.reduce((sum, { part, scale }) => sum + part[i]! * scale, 0),
-  );
+  const scores = new Float32Array(attention.length);
+  for (const [token, entry] of owner.entries()) {
+    // Rounded like the score of a token itself.
+    const score = Math.fround(parts.reduce((sum, { part, scale }) => sum + part[token]! * scale, 0));
+    scores[entry]! += score;
+  }
+  return scores;
 }
