@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { calibrationPath, Probe, readCalibration } from '@app/inference';
+import { calibrationPath, Probe, type Reading, readCalibration } from '@app/inference';
 import { policyNames } from '@app/kv-policy';
 import { comparePolicy, keptScores } from './quality/comparison.js';
 import { loadSamples, type QualitySample } from './quality/datasets.js';
@@ -15,7 +15,8 @@ import { comparisonTable, summaryTable } from './quality/tables.js';
 
 /**
  * Quality of compressed caches against the full cache on the same prompts. Run by `npm run bench:quality -- --data DIR[,DIR...]
- * --policies a,b --budgets 0.5,0.35,0.2,0.1 --mode seen|unseen|prompt --limit N --max-context N --json FILE`.
+ * --policies a,b --budgets 0.5,0.35,0.2,0.1 --mode seen|unseen|prompt --reading exact,merging --limit N --max-context N
+ * --json FILE`. What is read merging is named `<policy>, merging` in rows and tables.
  *
  * Rows go to FILE.rows.jsonl as they are measured; run again with the same FILE, the bench goes on where it was.
  */
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     policies: { type: 'string', default: policyNames.filter((name) => name !== 'full').join() },
     budgets: { type: 'string', default: '0.5,0.35,0.2,0.1' },
     mode: { type: 'string', default: 'seen' },
+    reading: { type: 'string', default: 'exact' },
     limit: { type: 'string', default: '50' },
     'max-context': { type: 'string', default: '8192' },
     'answer-tokens': { type: 'string', default: '48' },
@@ -43,10 +45,8 @@ const { values } = parseArgs({
 async function main(): Promise<void> {
   if (values.data === undefined)
     throw new Error('--data is expected, found none: name one or more folders of samples.');
-  const modes = list(values.mode).map((mode) => {
-    if ((QUALITY_MODES as readonly string[]).includes(mode)) return mode as QualityMode;
-    throw new Error(`--mode must be one of ${QUALITY_MODES.join(', ')}, found ${mode}.`);
-  });
+  const modes = choices<QualityMode>('mode', values.mode, QUALITY_MODES);
+  const readings = choices<Reading>('reading', values.reading, ['exact', 'merging']);
   const rowsFile = `${values.json}.rows.jsonl`;
   mkdirSync(dirname(rowsFile), { recursive: true });
   const rows = readRows(rowsFile);
@@ -64,6 +64,7 @@ async function main(): Promise<void> {
     policies: list(values.policies),
     budgets: list(values.budgets).map(Number),
     modes,
+    readings,
     maxContext: Math.min(Number(values['max-context']), probe.shape.contextLength),
     answerTokens: Number(values['answer-tokens']),
   };
@@ -85,6 +86,14 @@ async function main(): Promise<void> {
   }
   await probe.close();
   report(rows);
+}
+
+function choices<Choice extends string>(option: string, text: string, known: readonly Choice[]): Choice[] {
+  return list(text).map((name) => {
+    const found = known.find((choice) => choice === name);
+    if (found !== undefined) return found;
+    throw new Error(`--${option} must be one of ${known.join(', ')}, found ${name}.`);
+  });
 }
 
 function report(rows: readonly QualityRow[]): void {

@@ -1,11 +1,11 @@
-import type { FullCache, HeldPrefix, Probe } from '@app/inference';
+import type { HeldPrefix, MergingRead, Probe, Reading, ReadingCache } from '@app/inference';
 import { divergence, heldBytes } from '@app/inference';
 import { type AttentionKind, createPolicy, type HeadCalibration, type Policy } from '@app/kv-policy';
 import { mean } from '../averages.js';
 import type { QualitySample } from './datasets.js';
 import { scoreAnswer } from './metrics.js';
 import { buildPrompt, type QualityMode } from './prompts.js';
-import { type QualityRow, rowKey } from './rows.js';
+import { type QualityRow, rowKey, rowPolicy } from './rows.js';
 
 export interface MeasureSettings {
   readonly probe: Probe;
@@ -14,18 +14,25 @@ export interface MeasureSettings {
   readonly policies: readonly string[];
   readonly budgets: readonly number[];
   readonly modes: readonly QualityMode[];
+  /** How prefixes are read; what is measured against is always read exactly. */
+  readonly readings: readonly Reading[];
   /** Tokens of document, question and answer. */
   readonly maxContext: number;
   /** Most tokens of an answer, where the benchmark does not ask for fewer. */
   readonly answerTokens: number;
 }
 
-/** A prefix read once, with what its compression is measured against. */
-interface Reading {
-  readonly cache: FullCache;
-  readonly suffix: readonly number[];
+/** A cache that was read, its questions scored where they were asked for. */
+interface ReadPrefix {
+  readonly cache: ReadingCache;
   readonly prefillSeconds: number;
   readonly questionSeconds: number;
+}
+
+/** A prefix read exactly, once, with what its compression is measured against. */
+interface Reference extends ReadPrefix {
+  readonly prefix: readonly number[];
+  readonly suffix: readonly number[];
   readonly full: HeldPrefix;
   /** The full cache's greedy answer, the end of the turn included, and the logits it was drawn from. */
   readonly answer: readonly number[];
@@ -42,88 +49,111 @@ export async function* measureSample(
   settings: MeasureSettings,
   isDone: (key: string) => boolean,
 ): AsyncGenerator<QualityRow> {
-  const { probe, budgets, policies } = settings;
+  const { probe } = settings;
   const answerTokens = Math.min(settings.answerTokens, sample.answerTokens ?? settings.answerTokens);
-  const readings = new Map<string, Reading>();
+  const references = new Map<string, Reference>();
   for (const mode of settings.modes) {
-    const combinations = policies.flatMap((policy) =>
-      budgets.map((budget) => ({ policy, budget, mode, id: sample.id })),
+    const open = combinations(settings).filter(
+      ({ name, budget, reading }) => !isDone(rowKey({ policy: rowPolicy(name, reading), budget, mode, id: sample.id })),
     );
-    const fullKey = { policy: 'full', budget: 1, mode, id: sample.id };
-    const open = combinations.filter((combination) => !isDone(rowKey(combination)));
-    if (open.length === 0 && isDone(rowKey(fullKey))) continue;
+    const fullOpen = !isDone(rowKey({ policy: 'full', budget: 1, mode, id: sample.id }));
+    if (open.length === 0 && !fullOpen) continue;
 
     const prompt = buildPrompt(sample, probe.gguf, mode, { maxContext: settings.maxContext, answerTokens });
     const shared = mode === 'prompt' ? mode : 'document';
-    let reading = readings.get(shared);
-    if (reading === undefined) {
-      reading = await read(probe, [...prompt.prefix], [...prompt.suffix], answerTokens, settings);
-      readings.set(shared, reading);
+    let reference = references.get(shared);
+    if (reference === undefined) {
+      reference = await readReference(probe, [...prompt.prefix], [...prompt.suffix], answerTokens, settings);
+      references.set(shared, reference);
     }
     const common = { mode, family: sample.family, dataset: sample.dataset, id: sample.id };
-    if (!isDone(rowKey(fullKey))) {
-      const score = scoreAnswer(reading.text, sample);
-      yield {
-        policy: 'full',
-        budget: 1,
-        ...common,
-        score,
-        kl: 0,
-        agreement: 1,
-        bytes_share: 1,
-        compress_share_of_prefill: 0,
-      };
+    if (fullOpen) {
+      const score = scoreAnswer(reference.text, sample);
+      yield { policy: 'full', budget: 1, ...common, score, ...AS_FULL };
     }
-    for (const { policy: name, budget } of open) {
+    for (const { name, budget, reading } of open) {
       const policy = createPolicy(name, { scoring: mode === 'seen' ? 'questions' : 'window' });
+      const read = reading === 'merging' ? await readMerging(settings, reference, policy, budget) : reference;
       const start = performance.now();
-      const held = probe.compress(reading.cache, policy, budget, settings.calibration);
-      const scoring = policy.needs.attention.includes('questions') ? reading.questionSeconds : 0;
+      const held = probe.compress(read.cache, policy, budget, settings.calibration);
+      const scoring = policy.needs.attention.includes('questions') ? read.questionSeconds : 0;
       const seconds = (performance.now() - start) / 1000 + scoring;
-      const logits = await probe.forced(held, reading.suffix, reading.answer);
-      const { kl, agreement } = divergence(reading.exact, logits, reading.answer.length);
-      const { text } = await probe.greedy(held, reading.suffix, answerTokens);
+      const logits = await probe.forced(held, reference.suffix, reference.answer);
+      const { kl, agreement } = divergence(reference.exact, logits, reference.answer.length);
+      const { text } = await probe.greedy(held, reference.suffix, answerTokens);
       yield {
-        policy: name,
+        policy: rowPolicy(name, reading),
         budget,
         ...common,
         score: scoreAnswer(text, sample),
         kl: mean(kl),
         agreement,
-        bytes_share: heldBytes(held) / heldBytes(reading.full),
-        compress_share_of_prefill: seconds / reading.prefillSeconds,
+        bytes_share: heldBytes(held) / heldBytes(reference.full),
+        compress_share_of_prefill: seconds / read.prefillSeconds,
+        prefill_ratio: read.prefillSeconds / reference.prefillSeconds,
+        reading_bytes_share: read.cache.bytes / reference.cache.bytes,
       };
     }
   }
 }
 
-async function read(
+/** The full cache beside itself. */
+const AS_FULL = {
+  kl: 0,
+  agreement: 1,
+  bytes_share: 1,
+  compress_share_of_prefill: 0,
+  prefill_ratio: 1,
+  reading_bytes_share: 1,
+};
+
+function combinations({ policies, budgets, readings }: MeasureSettings) {
+  return policies.flatMap((name) =>
+    budgets.flatMap((budget) => readings.map((reading) => ({ name, budget, reading }))),
+  );
+}
+
+/** Reads a prefix for one policy and budget, whose cache it then is. */
+async function readMerging(
+  { probe, calibration }: MeasureSettings,
+  { prefix, suffix }: Reference,
+  policy: Policy,
+  budget: number,
+): Promise<ReadPrefix> {
+  const { layers, kvHeads } = probe.shape;
+  const entries = policy.allocate({ tokens: prefix.length, layers, kvHeads }, budget, calibration);
+  const { attention } = policy.needs;
+  return readScored(probe, prefix, suffix, attention, { policy, entries, questions: [suffix] });
+}
+
+async function readScored(
+  probe: Probe,
+  prefix: readonly number[],
+  question: readonly number[],
+  attention: readonly AttentionKind[],
+  merging?: MergingRead,
+): Promise<ReadPrefix> {
+  const start = performance.now();
+  const cache = await probe.read(prefix, attention, merging);
+  const questionStart = performance.now();
+  if (attention.includes('questions')) await probe.scoreQuestions(cache, [question]);
+  const end = performance.now();
+  return { cache, prefillSeconds: (questionStart - start) / 1000, questionSeconds: (end - questionStart) / 1000 };
+}
+
+async function readReference(
   probe: Probe,
   prefix: readonly number[],
   suffix: readonly number[],
   answerTokens: number,
   { policies, modes }: MeasureSettings,
-): Promise<Reading> {
-  const attention = kindsNeeded(policies, modes);
-  const start = performance.now();
-  const cache = await probe.read(prefix, attention);
-  const questionStart = performance.now();
-  if (attention.includes('questions')) await probe.scoreQuestions(cache, [suffix]);
-  const end = performance.now();
-  const full = probe.compress(cache, createPolicy('full'), 1);
+): Promise<Reference> {
+  const read = await readScored(probe, prefix, suffix, kindsNeeded(policies, modes));
+  const full = probe.compress(read.cache, createPolicy('full'), 1);
   const { tokens, text, finishReason } = await probe.greedy(full, suffix, answerTokens);
   const [endOfTurn] = probe.gguf.tokenizer.endOfTurnTokens.slice(-1);
   const answer = finishReason === 'stop' ? [...tokens, endOfTurn as number] : tokens;
-  return {
-    cache,
-    suffix,
-    prefillSeconds: (questionStart - start) / 1000,
-    questionSeconds: (end - questionStart) / 1000,
-    full,
-    answer,
-    exact: await probe.forced(full, suffix, answer),
-    text,
-  };
+  return { ...read, prefix, suffix, full, answer, exact: await probe.forced(full, suffix, answer), text };
 }
 
 function kindsNeeded(policies: readonly string[], modes: readonly QualityMode[]): AttentionKind[] {

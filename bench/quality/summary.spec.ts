@@ -16,6 +16,8 @@ const base: QualityRow = {
   agreement: 1,
   bytes_share: 1,
   compress_share_of_prefill: 0,
+  prefill_ratio: 1,
+  reading_bytes_share: 1,
 };
 const full: QualityRow[] = [
   base,

@@ -18,10 +18,20 @@ export interface Compression {
   readonly budget: number;
 }
 
+/**
+ * How a prefix is read.
+ * - `exact`: every token sees all tokens before it; the cache is compressed when all are read
+ * - `merging`: heads that keep less than everything are compressed again and again while it is read, and later tokens see
+ *   what is left of the earlier ones: less memory and time, close answers (policies that evict do so while they read)
+ */
+export type Reading = 'exact' | 'merging';
+
 export interface PrefillRequest {
   /** Token ids of the prefix, at least one. */
   readonly tokens: readonly number[];
   readonly compression: Compression;
+  /** Default `exact`. */
+  readonly reading?: Reading | undefined;
   /**
    * Token ids of the questions that will be asked, all of them whether answered already or not: what they attend to is
    * kept. Empty or left out: the questions are not known yet, and the end of the prefix scores.
@@ -40,6 +50,8 @@ export interface HeldCache {
   readonly entries: number;
   /** Bytes really held, masses included. */
   readonly bytes: number;
+  /** Bytes that were held while the prefix was read, statistics included. */
+  readonly readingBytes: number;
   /** Seconds from when the prefix began to be read until it was, what ran in between included; without compression. */
   readonly prefillSeconds: number;
   /** Seconds spent on scoring by questions, planning and merging. */

@@ -84,7 +84,7 @@ export class Engine implements EnginePort {
     }
   }
 
-  private async hold({ tokens, compression, questions = [] }: PrefillRequest, turn: Turn): Promise<HeldCache> {
+  private async hold({ tokens, compression, reading, questions = [] }: PrefillRequest, turn: Turn): Promise<HeldCache> {
     const seen = questions.length > 0;
     const policy = createPolicy(compression.policy, { scoring: seen ? 'questions' : 'window' });
     const { layers, kvHeads } = this.shape;
@@ -94,7 +94,14 @@ export class Engine implements EnginePort {
     const attention = shrinks ? policy.needs.attention : [];
     const session = await this.sessions.get('prefill');
     const start = performance.now();
-    const cache = await readPrefix(session, { shape: this.shape, tokens, attention, checkpoint: turn.next });
+    const cache = await readPrefix(session, {
+      shape: this.shape,
+      tokens,
+      attention,
+      checkpoint: turn.next,
+      merging: shrinks && reading === 'merging' ? { policy, entries, questions } : undefined,
+    });
+    const readingBytes = cache.bytes;
     const compressStart = performance.now();
     if (attention.includes('questions')) await scoreQuestions(session, cache, questions, turn.next);
     const prefix = compress(cache, policy, compression.budget, { calibration: this.calibration });
@@ -107,6 +114,7 @@ export class Engine implements EnginePort {
       tokens: tokens.length,
       entries: meanEntries(prefix),
       bytes: heldBytes(prefix),
+      readingBytes,
       prefillSeconds: (compressStart - start) / 1000,
       compressSeconds: (end - compressStart) / 1000,
     };

@@ -7,11 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
-import type { FullCache } from './full-cache.js';
 import { compress, type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { seededRandom } from './random.js';
+import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
 import { expectClose } from './testing/expect-close.js';
 import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
@@ -74,7 +74,7 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
     attention: readonly AttentionKind[],
     count: number,
     onLogits?: (logits: Float32Array) => void,
-  ): Promise<FullCache> =>
+  ): Promise<ReadingCache> =>
     readPrefix(await sessions.get('prefill'), {
       shape: files.description.shape,
       tokens: tokens.slice(0, count),
@@ -94,29 +94,31 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
   test('prefill keeps keys and values of every token', async () => {
     const cache = await read([], tokens.length);
     for (const [head, entries] of whole.cache.entries()) {
-      expectClose(cache.keys[head]!, entries.keys.flat(), 1e-5);
-      expectClose(cache.values[head]!, entries.values.flat(), 1e-5);
+      expectClose(cache.heads[head]!.keys, entries.keys.flat(), 1e-5);
+      expectClose(cache.heads[head]!.values, entries.values.flat(), 1e-5);
     }
   });
 
   test('statistics are the attention each entry received, of all queries, the last 32 and the last', async () => {
-    const { attention } = await read(['window', 'all', 'last'], tokens.length);
+    const { heads } = await read(['window', 'all', 'last'], tokens.length);
     for (const [head, entries] of whole.cache.entries()) {
       const since = (before: number) =>
         entries.attention.map((sum, i) => sum - (whole.attention[before]![head]![i] ?? 0));
-      expectClose(attention.all![head]!, entries.attention, 1e-4);
-      expectClose(attention.window![head]!, since(tokens.length - 32), 1e-4);
-      expectClose(attention.last![head]!, since(tokens.length - 1), 1e-4);
+      const { attention } = heads[head]!;
+      expectClose(attention.all!, entries.attention, 1e-4);
+      expectClose(attention.window!, since(tokens.length - 32), 1e-4);
+      expectClose(attention.last!, since(tokens.length - 1), 1e-4);
     }
   });
 
   test('questions score by themselves, each as much as any other, and leave the cache as it was', async () => {
     const cache = await read(['questions'], 200);
     const questions = [tokens.slice(200, 205), tokens.slice(205, 207), tokens.slice(0, 256), tokens.slice(207, 210)];
-    const before = cache.keys.map((keys) => keys.slice());
+    const keys = () => cache.heads.map((head) => head.keys.slice());
+    const before = keys();
     await scoreQuestions(await sessions.get('prefill'), cache, questions, nowhere);
-    expect(cache.keys).toEqual(before);
-    const expected = cache.keys.map(() => new Array<number>(200).fill(0));
+    expect(keys()).toEqual(before);
+    const expected = cache.heads.map(() => new Array<number>(200).fill(0));
     for (const question of questions) {
       const asked = whole.cache.map((entries) => firstEntries(entries, 200));
       for (const [i, token] of question.entries()) naive.step(token, 200 + i, asked);
@@ -124,7 +126,7 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
         for (let i = 0; i < 200; i++) expected[head]![i]! += attention[i]! / question.length;
       }
     }
-    for (const [head, sums] of expected.entries()) expectClose(cache.attention.questions![head]!, sums, 1e-4);
+    for (const [head, sums] of expected.entries()) expectClose(cache.heads[head]!.attention.questions!, sums, 1e-4);
   });
 
   test('decode on a full prefix goes on as if there had been no border', async () => {

@@ -2,8 +2,8 @@ import type { HeadCalibration, Policy } from '@app/kv-policy';
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import { Tensor } from 'onnxruntime-node';
 import { channelMajor } from './channel-major.js';
-import type { FullCache } from './full-cache.js';
-import { adjacentSimilarity, applyPlan, type HeadEntries } from './merge-kernel.js';
+import type { HeadEntries } from './merge-kernel.js';
+import type { ReadingCache } from './reading-cache.js';
 
 /**
  * What stays of one KV head, of M entries; the mass only as what the graph adds to the logits. Channel by channel, so that a
@@ -54,31 +54,28 @@ export function heldBytes({ heads }: HeldPrefix): number {
 export interface CompressOptions {
   /** Of the model. */
   readonly calibration?: HeadCalibration | undefined;
-  /** Leaves the full cache whole; else each head's arrays are let go as soon as they are merged. */
+  /** Leaves the cache as it was read; else each head's arrays are let go as soon as they are merged. */
   readonly keepSource?: boolean;
 }
 
 /**
- * Compresses a cache head by head.
+ * Compresses a cache head by head to what the policy allocates, however it was read.
  * @throws InvalidBudgetError
  */
-export function compress(cache: FullCache, policy: Policy, budget: number, options: CompressOptions = {}): HeldPrefix {
+export function compress(
+  cache: ReadingCache,
+  policy: Policy,
+  budget: number,
+  options: CompressOptions = {},
+): HeldPrefix {
   const { shape, tokens } = cache;
   const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
   const entries = policy.allocate(room, budget, options.calibration);
-  const mass = new Float32Array(tokens).fill(1);
-  const similarity = new Float32Array(policy.needs.similarity ? Math.max(tokens - 1, 0) : 0);
-  const reduce = (index: number, keys: Float32Array, values: Float32Array): Omit<HeadEntries, 'mass'> => {
+  const heads = cache.heads.map((head, index): HeldHead => {
     const allocated = entries[index] as number;
-    if (allocated >= tokens && policy.exact) return { keys, values, logMass: new Float32Array(tokens) };
-    if (policy.needs.similarity) adjacentSimilarity(keys, tokens, shape.headSize, similarity);
-    const statistics = { entries: tokens, attention: cache.attentionOf(index), similarity, mass };
-    return applyPlan(policy.plan(statistics, allocated), { keys, values, mass }, shape.headSize);
-  };
-  const heads = cache.keys.map((keys, index): HeldHead => {
-    const values = cache.values[index] as Float32Array;
-    const held = holdHead(reduce(index, keys, values), shape.headSize);
-    if (options.keepSource !== true) cache.release(index);
+    const kept = head.entries <= allocated && policy.exact ? head.whole() : head.compressed(policy, allocated).kept;
+    const held = holdHead(kept, shape.headSize);
+    if (options.keepSource !== true) head.release();
     return held;
   });
   return holdPrefix(shape, tokens, heads);

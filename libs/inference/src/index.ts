@@ -12,13 +12,15 @@ export type {
   Generation,
   HeldCache,
   PrefillRequest,
+  Reading,
   SamplingOptions,
   TokenLogprob,
 } from './engine-port.js';
-export type { FullCache } from './full-cache.js';
 export { type CalibrationSample, calibrationOf, measureSample, type SampleMeasure } from './head-calibration.js';
 export type { HeldPrefix } from './held-prefix.js';
 export { heldBytes } from './held-prefix.js';
+export type { MergingRead } from './merging-read.js';
 export { ModelFiles, type Precision } from './model-files.js';
 export { Probe } from './probe.js';
+export type { ReadingCache } from './reading-cache.js';
 export { startEngine } from './start-engine.js';

@@ -1,7 +1,8 @@
 import { type AttentionKind, WINDOW_TOKENS } from '@app/kv-policy';
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { FullCache } from './full-cache.js';
+import { CHUNKS_BETWEEN, compressRead, type MergingRead, readingCapacities } from './merging-read.js';
+import { ReadingCache } from './reading-cache.js';
 import { sequencesBias } from './tail-bias.js';
 
 /** Tokens read in one run: long enough to keep the matrix products busy, short enough to abort soon. */
@@ -18,16 +19,37 @@ export interface ReadOptions {
   readonly checkpoint: Checkpoint;
   /** Called with the logits `[n, vocabulary]` of every chunk, which costs a product with the whole vocabulary a token. */
   readonly onLogits?: (logits: Float32Array) => void;
+  /**
+   * Heads are compressed again and again while they are read, so that no head ever holds much more than it keeps in the
+   * end, and later tokens see what is left of the earlier ones. Left out: every token stays as it is.
+   */
+  readonly merging?: MergingRead | undefined;
 }
 
+/** Tokens of questions that are run at a compression while reading: few beside the tokens read since the last one. */
+const QUESTION_TOKENS = 64;
+
 /** Reads a prefix chunk by chunk with a `prefill` session. */
-export async function readPrefix(session: InferenceSession, options: ReadOptions): Promise<FullCache> {
-  const { shape, tokens } = options;
-  const cache = new FullCache(shape, tokens.length, options.attention);
-  for (const [from, to] of chunks(tokens.length)) {
+export async function readPrefix(session: InferenceSession, options: ReadOptions): Promise<ReadingCache> {
+  const { shape, tokens, attention, merging } = options;
+  const capacities = merging && readingCapacities(merging.entries, tokens.length, CHUNKS_BETWEEN * PREFILL_CHUNK);
+  const cache = new ReadingCache(shape, tokens.length, attention, capacities);
+  const borders = chunks(tokens.length);
+  const compressesBefore = (chunk: number) => merging !== undefined && chunk > 0 && chunk % CHUNKS_BETWEEN === 0;
+  const questions = pack(merging?.questions ?? [], QUESTION_TOKENS);
+  for (const [index, [from, to]] of borders.entries()) {
+    if (merging !== undefined && compressesBefore(index)) {
+      if (attention.includes('questions')) {
+        // More than fit in one run take turns.
+        const asked = questions[(index / CHUNKS_BETWEEN) % questions.length] ?? [];
+        await scoreQuestions(session, cache, asked, options.checkpoint);
+      }
+      compressRead(cache, merging);
+    }
     await options.checkpoint();
     const chunk = tokens.slice(from, to);
-    const weights = queryWeights(options.attention, from, to, tokens.length);
+    const ends = to === tokens.length || compressesBefore(index + 1);
+    const weights = queryWeights(attention, chunk.length, ends);
     const outputs = await session.run(feeds(cache, [chunk], weights, options.onLogits !== undefined));
     addAttention(cache, weights, outputs);
     for (let layer = 0; layer < shape.layers; layer++) {
@@ -40,16 +62,16 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
 }
 
 /**
- * Runs the items' own questions over a whole cache, for their attention alone (`questions`): every question counts the
+ * Runs the items' own questions over what has been read, for their attention alone (`questions`): every question counts the
  * same, whatever its length. Questions are run side by side; of one that is longer than a chunk, its last tokens.
  */
 export async function scoreQuestions(
   session: InferenceSession,
-  cache: FullCache,
+  cache: ReadingCache,
   questions: readonly (readonly number[])[],
   checkpoint: Checkpoint,
 ): Promise<void> {
-  for (const packed of pack(questions.map((question) => question.slice(-PREFILL_CHUNK)))) {
+  for (const packed of pack(questions, PREFILL_CHUNK)) {
     await checkpoint();
     const row = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
     const weights = new Map<AttentionKind, Float32Array>([['questions', row]]);
@@ -70,54 +92,52 @@ function chunks(tokens: number): [from: number, to: number][] {
   return result;
 }
 
-/** First-fit in order: as many whole questions a run as a chunk holds. */
-function pack(questions: readonly (readonly number[])[]): (readonly number[])[][] {
+/** First-fit in order: as many whole questions a run as there is room for; of one that is longer, its last tokens. */
+function pack(questions: readonly (readonly number[])[], room: number): (readonly number[])[][] {
   const runs: (readonly number[])[][] = [];
-  let room = 0;
-  for (const question of questions) {
+  let left = 0;
+  for (const whole of questions) {
+    const question = whole.slice(-room);
     if (question.length === 0) continue;
-    if (question.length > room) {
+    if (question.length > left) {
       runs.push([]);
-      room = PREFILL_CHUNK;
+      left = room;
     }
     runs.at(-1)?.push(question);
-    room -= question.length;
+    left -= question.length;
   }
   return runs;
 }
 
-/** How much each token from `from` to `to` counts in each kind; kinds to which none of them counts are left out. */
+/**
+ * How much each of a chunk's tokens counts in each kind; kinds to which none of them counts are left out.
+ * @param ends whether entries are compressed after this chunk, so that its last tokens are the window
+ */
 function queryWeights(
   kinds: readonly AttentionKind[],
-  from: number,
-  to: number,
   tokens: number,
+  ends: boolean,
 ): Map<AttentionKind, Float32Array> {
-  const firstCounted: Record<AttentionKind, number> = {
-    all: 0,
-    window: Math.max(0, tokens - WINDOW_TOKENS),
-    last: tokens - 1,
-    questions: tokens,
+  const counted: Record<AttentionKind, number> = {
+    all: tokens,
+    window: ends ? WINDOW_TOKENS : 0,
+    last: ends ? 1 : 0,
+    questions: 0,
   };
   const weights = new Map<AttentionKind, Float32Array>();
   for (const kind of kinds) {
-    const first = firstCounted[kind];
-    if (first < to)
-      weights.set(
-        kind,
-        Float32Array.from({ length: to - from }, (_, i) => (from + i >= first ? 1 : 0)),
-      );
+    if (counted[kind] > 0) weights.set(kind, new Float32Array(tokens).fill(1, Math.max(0, tokens - counted[kind])));
   }
   return weights;
 }
 
 function feeds(
-  cache: FullCache,
+  cache: ReadingCache,
   sequences: readonly (readonly number[])[],
   weights: ReadonlyMap<AttentionKind, Float32Array>,
   logits: boolean,
 ): InferenceSession.FeedsType {
-  const { layers, kvHeads, queryHeads, headSize } = cache.shape;
+  const { kvHeads, queryHeads, headSize } = cache.shape;
   const tokens = sequences.flat();
   const [n, group] = [tokens.length, queryHeads / kvHeads];
   const rows = logits ? tokens.map((_, row) => row) : [];
@@ -135,15 +155,13 @@ function feeds(
     [IO.logitRows]: integers(rows, [rows.length]),
     [IO.queryWeight]: weightRows(weights, group, n),
   };
-  const dims = [cache.length, headSize];
-  for (let layer = 0; layer < layers; layer++) {
-    for (let head = 0; head < kvHeads; head++) {
-      const index = layer * kvHeads + head;
-      const read = (source: Float32Array[]) =>
-        new Tensor('float32', (source[index] as Float32Array).subarray(0, cache.length * headSize), dims);
-      feed[IO.prefixKey(layer, head)] = read(cache.keys);
-      feed[IO.prefixValue(layer, head)] = read(cache.values);
-    }
+  for (const [index, { entries, keys, values, logMass }] of cache.heads.entries()) {
+    const [layer, head] = [Math.floor(index / kvHeads), index % kvHeads];
+    const rows = (source: Float32Array) =>
+      new Tensor('float32', source.subarray(0, entries * headSize), [entries, headSize]);
+    feed[IO.prefixKey(layer, head)] = rows(keys);
+    feed[IO.prefixValue(layer, head)] = rows(values);
+    feed[IO.prefixLogMass(layer, head)] = new Tensor('float32', logMass.subarray(0, entries), [entries]);
   }
   return feed;
 }
@@ -158,17 +176,16 @@ function weightRows(weights: ReadonlyMap<AttentionKind, Float32Array>, group: nu
 }
 
 function addAttention(
-  cache: FullCache,
+  cache: ReadingCache,
   weights: ReadonlyMap<AttentionKind, Float32Array>,
   outputs: InferenceSession.ReturnType,
 ): void {
   const kinds = [...weights.keys()];
   if (kinds.length === 0) return;
-  const { layers, kvHeads } = cache.shape;
-  for (let layer = 0; layer < layers; layer++) {
-    for (let head = 0; head < kvHeads; head++) {
-      cache.addAttention(layer * kvHeads + head, kinds, data(outputs, IO.attentionSum(layer, head)));
-    }
+  const { kvHeads } = cache.shape;
+  for (const [index, head] of cache.heads.entries()) {
+    const name = IO.attentionSum(Math.floor(index / kvHeads), index % kvHeads);
+    head.addAttention(kinds, data(outputs, name));
   }
 }
 

@@ -5,10 +5,11 @@ import { Answer, type AnswerText } from './answer.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import type { FullCache } from './full-cache.js';
 import { compress, type HeldPrefix } from './held-prefix.js';
+import type { MergingRead } from './merging-read.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
+import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
 
 /**
@@ -32,9 +33,17 @@ export class Probe {
     return new Probe(gguf, files.description.shape, new Sessions(files, threads));
   }
 
-  /** Reads a prefix and gathers what kinds of attention are asked for. The cache stays whole however often it is compressed. */
-  async read(tokens: readonly number[], attention: readonly AttentionKind[]): Promise<FullCache> {
-    return readPrefix(await this.sessions.get('prefill'), { shape: this.shape, tokens, attention, checkpoint });
+  /**
+   * Reads a prefix and gathers what kinds of attention are asked for. The cache stays as it was read however often it is
+   * compressed; one that was read merging is already small, for the policy and the entries it was read for.
+   */
+  async read(
+    tokens: readonly number[],
+    attention: readonly AttentionKind[],
+    merging?: MergingRead,
+  ): Promise<ReadingCache> {
+    const session = await this.sessions.get('prefill');
+    return readPrefix(session, { shape: this.shape, tokens, attention, checkpoint, merging });
   }
 
   /** Logits `[tokens, vocabulary]` after every token of a text. */
@@ -56,11 +65,11 @@ export class Probe {
   }
 
   /** Adds the questions' attention to a cache that was read with kind `questions`. */
-  async scoreQuestions(cache: FullCache, questions: readonly (readonly number[])[]): Promise<void> {
+  async scoreQuestions(cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<void> {
     await scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint);
   }
 
-  compress(cache: FullCache, policy: Policy, budget: number, calibration?: HeadCalibration): HeldPrefix {
+  compress(cache: ReadingCache, policy: Policy, budget: number, calibration?: HeadCalibration): HeldPrefix {
     return compress(cache, policy, budget, { calibration, keepSource: true });
   }
 

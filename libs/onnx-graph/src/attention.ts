@@ -16,6 +16,10 @@ interface PrefillValues {
   readonly queryRows: Value;
   readonly keyHeads: Value;
   readonly perQueryHead: Value;
+  /** Padding that adds a column to the last of three dimensions, of 1 for queries, of 0 for keys; and the axis of the column. */
+  readonly oneColumn: Value;
+  readonly massOfQuery: Value;
+  readonly columnAxis: Value;
 }
 
 /**
@@ -34,6 +38,9 @@ export function prefillAttention(graph: GraphBuilder, step: StepValues): Attenti
     queryRows: graph.integers('shape_query_rows', [kvHeads, -1, headSize]),
     keyHeads: graph.integers('shape_key_heads', [-1, kvHeads, headSize]),
     perQueryHead: graph.integers('shape_per_query_head', [queryHeads, -1, headSize]),
+    oneColumn: graph.integers('one_column', [0, 0, 0, 0, 0, 1]),
+    massOfQuery: graph.float('mass_of_query', 1),
+    columnAxis: graph.integers('column_axis', [1]),
   };
   return (layer, projections) => attend(graph, values, layer, projections);
 }
@@ -49,7 +56,8 @@ function attend(graph: GraphBuilder, values: PrefillValues, layer: number, proje
   graph.output(value, 'float', [1, 'n', kvHeads * headSize]);
 
   const rows = queryRows(graph, values, at, query);
-  const keys = graph.node(`${at}/k_tokens`, 'Reshape', [key, values.keyHeads]);
+  const freshKeys = graph.node(`${at}/k_tokens`, 'Reshape', [key, values.keyHeads]);
+  const keys = graph.node(`${at}/k_mass`, 'Pad', [freshKeys, values.oneColumn]);
   const freshValues = graph.node(`${at}/v_tokens`, 'Reshape', [value, values.keyHeads]);
   const heads = values.headIndex.map((index, head) => {
     const gather = (name: string, source: Value, axis: number) =>
@@ -66,28 +74,35 @@ function attend(graph: GraphBuilder, values: PrefillValues, layer: number, proje
   return graph.node(`${at}/flat`, 'Reshape', [perToken, step.flat]);
 }
 
-/** `[1, n, queryHeads * D]` -> scaled `[kvHeads, group * n, D]`. */
+/** `[1, n, queryHeads * D]` -> scaled `[kvHeads, group * n, D + 1]`, the last column 1. */
 function queryRows(graph: GraphBuilder, values: PrefillValues, at: string, query: Value): Value {
   const scaled = graph.node(`${at}/q_scaled`, 'Mul', [query, values.scale]);
   const grouped = graph.node(`${at}/q_grouped`, 'Reshape', [scaled, values.queryHeads]);
   const byHead = graph.node(`${at}/q_by_head`, 'Transpose', [grouped], { attributes: { perm: [1, 2, 0, 3] } });
-  return graph.node(`${at}/q_rows`, 'Reshape', [byHead, values.queryRows]);
+  const rows = graph.node(`${at}/q_rows`, 'Reshape', [byHead, values.queryRows]);
+  return graph.node(`${at}/q_mass`, 'Pad', [rows, values.oneColumn, values.massOfQuery]);
 }
 
-/** One KV head's part: query `[group * n, D]`, key and value of the n tokens `[n, D]`. */
+/** One KV head's part: query `[group * n, D + 1]`, key `[n, D + 1]` and value `[n, D]` of the n tokens. */
 interface Head {
   readonly query: Value;
   readonly key: Value;
   readonly value: Value;
 }
 
-/** Many queries: scores of prefix and tail side by side, values joined (values are short beside the scores). */
+/**
+ * Many queries: scores of prefix and tail side by side, values joined (values are short beside the scores). Log-mass is one
+ * more column of the keys, beside a column of ones: as the bias of the product it would be written to every score first.
+ */
 function prefillChain(graph: GraphBuilder, values: PrefillValues, layer: number, head: number, own: Head): Value {
   const at = `/layers.${layer}/attn/head.${head}`;
   const dims = [`entries.${layer}.${head}`, values.step.shape.headSize];
   const prefixKey = graph.input(IO.prefixKey(layer, head), 'float', dims);
   const prefixValue = graph.input(IO.prefixValue(layer, head), 'float', dims);
-  const prefixScores = graph.node(`${at}/prefix_scores`, 'Gemm', [own.query, prefixKey], { attributes: { transB: 1 } });
+  const logMass = graph.input(IO.prefixLogMass(layer, head), 'float', [`entries.${layer}.${head}`]);
+  const massColumn = graph.node(`${at}/mass_column`, 'Unsqueeze', [logMass, values.columnAxis]);
+  const keys = graph.node(`${at}/keys`, 'Concat', [prefixKey, massColumn], { attributes: { axis: 1 } });
+  const prefixScores = graph.node(`${at}/prefix_scores`, 'Gemm', [own.query, keys], { attributes: { transB: 1 } });
   const tailScores = graph.node(`${at}/tail_scores`, 'Gemm', [own.query, own.key, values.tailBias], {
     attributes: { transB: 1 },
   });

@@ -32,7 +32,7 @@ export const IO = {
   /** float, one a layer and KV head, each with its own M: `[M, D]` in the prefill graph, `[D, M]` in decode graphs */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
-  /** float `[M]` log of the tokens each entry stands for (decode graphs) */
+  /** float `[M]` log of the tokens each entry stands for */
   prefixLogMass: (layer: number, head: number) => `prefix_log_mass.${layer}.${head}`,
   /** The name that a prefix input has for the document of a slot (decode graphs); slot 0 has the plain one. */
   inSlot: (name: string, slot: number) => (slot === 0 ? name : `${name}@${slot}`),

@@ -3,7 +3,7 @@ import type { LlamaShape } from './llama-description.js';
 
 /**
  * The graphs of one model.
- * - `prefill`: n tokens on top of what was read so far, every entry one token; and the attention each entry received.
+ * - `prefill`: n tokens on top of what is held of those read so far; and the attention each entry received.
  * - `decode`: tokens of several items on top of their document's compressed prefix and of their own tails.
  * - `decode-documents`: the same for the items of several documents at once, each document in a slot of its own.
  */

@@ -1,0 +1,110 @@
+import type { AttentionKind, HeadPlan, Policy } from '@app/kv-policy';
+import { adjacentSimilarity, applyPlan, type HeadEntries } from './merge-kernel.js';
+
+/**
+ * One KV head's entries while a prefix is read: room for `capacity` of them from the start. Arrays have a row an entry;
+ * what lies behind `entries` is not read.
+ */
+export class ReadingHead {
+  /** Entries held. */
+  entries = 0;
+  /** `[capacity, headSize]`, after RoPE */
+  keys: Float32Array;
+  /** `[capacity, headSize]` */
+  values: Float32Array;
+  /** `[capacity]` tokens each entry stands for */
+  mass: Float32Array;
+  /** `[capacity]` added to the entry's attention logits */
+  logMass: Float32Array;
+  /** `[capacity]` attention received, for each kind that was asked for */
+  readonly attention: Partial<Record<AttentionKind, Float32Array>> = {};
+
+  constructor(
+    readonly capacity: number,
+    private readonly headSize: number,
+    attention: readonly AttentionKind[],
+  ) {
+    this.keys = new Float32Array(capacity * headSize);
+    this.values = new Float32Array(capacity * headSize);
+    this.mass = new Float32Array(capacity).fill(1);
+    this.logMass = new Float32Array(capacity);
+    for (const kind of attention) this.attention[kind] = new Float32Array(capacity);
+  }
+
+  /** Bytes of all arrays. */
+  get bytes(): number {
+    const statistics = Object.values(this.attention).reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return this.keys.byteLength + this.values.byteLength + this.mass.byteLength + this.logMass.byteLength + statistics;
+  }
+
+  /** Appends fresh tokens: their keys and values begin at `from` and every `stride` values after it. */
+  append(keys: Float32Array, values: Float32Array, from: number, stride: number): void {
+    const { headSize } = this;
+    for (let at = from; at < keys.length; at += stride) {
+      this.keys.set(keys.subarray(at, at + headSize), this.entries * headSize);
+      this.values.set(values.subarray(at, at + headSize), this.entries * headSize);
+      this.entries++;
+    }
+  }
+
+  /** Adds sums `[kinds.length, m]` to the first entries of each kind; columns beyond the capacity are tokens that are not kept. */
+  addAttention(kinds: readonly AttentionKind[], sums: Float32Array): void {
+    const columns = sums.length / kinds.length;
+    const count = Math.min(columns, this.capacity);
+    for (const [row, kind] of kinds.entries()) {
+      const total = this.attention[kind] as Float32Array;
+      for (let i = 0; i < count; i++) total[i]! += sums[row * columns + i]!;
+    }
+  }
+
+  clearAttention(kind: AttentionKind): void {
+    this.attention[kind]?.fill(0);
+  }
+
+  /** What the policy makes of the first `count` entries where `wanted` of them are to be kept. The head stays as it is. */
+  compressed(policy: Policy, wanted: number, count = this.entries): { plan: HeadPlan; kept: HeadEntries } {
+    const similarity = new Float32Array(policy.needs.similarity ? Math.max(count - 1, 0) : 0);
+    if (policy.needs.similarity) adjacentSimilarity(this.keys, count, this.headSize, similarity);
+    const { attention, mass } = this;
+    const plan = policy.plan({ entries: count, attention, similarity, mass }, wanted);
+    return { plan, kept: applyPlan(plan, this, this.headSize) };
+  }
+
+  /** Compresses all but the last `recent` entries to `wanted`, in place. Statistics follow: those of a set are added up. */
+  compressOlder(policy: Policy, wanted: number, recent: number): void {
+    const older = this.entries - recent;
+    const { plan, kept } = this.compressed(policy, wanted, older);
+    const { entries, target } = plan;
+    replaceRows(this.keys, this.headSize, kept.keys, older, this.entries);
+    replaceRows(this.values, this.headSize, kept.values, older, this.entries);
+    replaceRows(this.mass, 1, kept.mass, older, this.entries);
+    replaceRows(this.logMass, 1, kept.logMass, older, this.entries);
+    for (const received of Object.values(this.attention)) {
+      const sums = new Float32Array(entries);
+      for (let i = 0; i < older; i++) if (target[i]! >= 0) sums[target[i]!]! += received[i]!;
+      replaceRows(received, 1, sums, older, this.entries);
+      received.fill(0, entries + recent);
+    }
+    this.entries = entries + recent;
+    this.mass.fill(1, this.entries);
+    this.logMass.fill(0, this.entries);
+  }
+
+  /** All entries as they are. */
+  whole(): Omit<HeadEntries, 'mass'> {
+    return { keys: this.keys, values: this.values, logMass: this.logMass.slice(0, this.entries) };
+  }
+
+  /** Lets go of what is held. */
+  release(): void {
+    this.entries = 0;
+    this.keys = this.values = this.mass = this.logMass = new Float32Array(0);
+    for (const kind of Object.keys(this.attention) as AttentionKind[]) delete this.attention[kind];
+  }
+}
+
+/** Puts `kept` in the place of the first `older` of `count` rows; the others follow it. */
+function replaceRows(rows: Float32Array, size: number, kept: Float32Array, older: number, count: number): void {
+  rows.copyWithin(kept.length, older * size, count * size);
+  rows.set(kept);
+}
