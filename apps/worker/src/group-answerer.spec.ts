@@ -7,7 +7,7 @@ import { Engine } from '@app/inference';
 import { type ItemResult, RedisResultStore } from '@app/results';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type RedisServer, startRedis } from '../../../test/redis-server.js';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Drain, HandBackError } from './drain.js';
@@ -50,7 +50,7 @@ beforeEach(async () => {
 const plan = (items: number, change: Partial<GroupPlan> = {}): GroupPlan => ({
   batchId: 'batch_1',
   model: 'tiny',
-  compression: { policy: 'kvmerger', budget: 0.5, questions: 'seen' },
+  compression: { policy: 'kvmerger', budget: 0.5, questions: 'seen', reading: 'exact' },
   prefix: Array.from({ length: 100 }, (_, i) => 3 + (i % 200)),
   items: Array.from({ length: items }, (_, index) => ({
     index,
@@ -97,7 +97,7 @@ describe('GroupAnswerer', () => {
 
   it('compresses alike when it goes on with a group, answered questions included', async () => {
     const group = (questions: 'seen' | 'unseen') => {
-      const whole = plan(3, { compression: { policy: 'snapkv', budget: 0.6, questions } });
+      const whole = plan(3, { compression: { policy: 'snapkv', budget: 0.6, questions, reading: 'exact' } });
       const items = whole.items.map((item) => ({
         ...item,
         request: { ...item.request, logprobs: true, top_logprobs: 5 },
@@ -122,6 +122,17 @@ describe('GroupAnswerer', () => {
     await results.expect('batch_1', 3);
     await answerer.answer(group('unseen'), '0');
     expect(await lastChoice()).not.toEqual(inOneGo);
+  });
+
+  it('has the document read as its plan says', async () => {
+    const prefill = vi.spyOn(engine, 'prefill');
+    await results.expect('batch_1', 1);
+    await answerer.answer(
+      plan(1, { compression: { policy: 'h2o', budget: 0.5, questions: 'seen', reading: 'merging' } }),
+      '0',
+    );
+    expect(prefill).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ reading: 'merging' }), expect.anything());
+    prefill.mockRestore();
   });
 
   it('says of each item that does not fit what is wrong and answers the others', async () => {

@@ -64,10 +64,10 @@ export class GroupAnswerer {
   ): Promise<void> {
     let cache: HeldCache;
     try {
-      const { policy, budget, questions } = plan.compression;
+      const { policy, budget, questions, reading } = plan.compression;
       // All questions of the group, answered ones included: a run that goes on with it must compress alike.
       const asked = questions === 'seen' ? plan.items.map(({ suffix }) => suffix) : [];
-      const request = { tokens: plan.prefix, compression: { policy, budget }, questions: asked };
+      const request = { tokens: plan.prefix, compression: { policy, budget }, reading, questions: asked };
       cache = await this.engine.prefill(request, this.drain.started);
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();

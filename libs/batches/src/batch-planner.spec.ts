@@ -183,8 +183,8 @@ describe('BatchPlanner', () => {
       const alone = items[0]?.customId === 'alone';
       expect(compression).toEqual(
         alone
-          ? { policy: 'full', budget: 1, questions: 'seen' }
-          : { policy: 'kvmerger', budget: 0.35, questions: 'seen' },
+          ? { policy: 'full', budget: 1, questions: 'seen', reading: 'exact' }
+          : { policy: 'kvmerger', budget: 0.35, questions: 'seen', reading: 'exact' },
       );
     }
     expect((await batches.get(batch.id))?.status).toBe('in_progress');
@@ -202,18 +202,20 @@ describe('BatchPlanner', () => {
         line('policy', content('How?'), { compression: { policy: 'kvmerger' } }),
         line('full', content('When?'), { compression: { policy: 'full' } }),
         line('same', content('Where?'), { compression: { policy: 'h2o', budget: 0.5 } }),
+        line('merging', content('Whose?'), { compression: { reading: 'merging' } }),
       ],
       { compression: { policy: 'h2o', budget: 0.5 } },
     );
     await planner.plan(batch.id);
     const plans = await plansOf(batch.id);
     const asked = Object.fromEntries(plans.map(({ items, compression }) => [items[0]?.customId, compression]));
-    expect(customIds(plans)).toEqual([['batch-1', 'batch-2', 'same'], ['budget'], ['full'], ['policy']]);
+    expect(customIds(plans)).toEqual([['batch-1', 'batch-2', 'same'], ['budget'], ['full'], ['merging'], ['policy']]);
     expect(asked).toEqual({
-      'batch-1': { policy: 'h2o', budget: 0.5, questions: 'seen' },
-      budget: { policy: 'h2o', budget: 0.2, questions: 'seen' },
-      policy: { policy: 'kvmerger', budget: 0.5, questions: 'seen' },
-      full: { policy: 'full', budget: 1, questions: 'seen' },
+      'batch-1': { policy: 'h2o', budget: 0.5, questions: 'seen', reading: 'exact' },
+      budget: { policy: 'h2o', budget: 0.2, questions: 'seen', reading: 'exact' },
+      policy: { policy: 'kvmerger', budget: 0.5, questions: 'seen', reading: 'exact' },
+      full: { policy: 'full', budget: 1, questions: 'seen', reading: 'exact' },
+      merging: { policy: 'h2o', budget: 0.5, questions: 'seen', reading: 'merging' },
     });
   });
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { CompressionRequest } from './compression.js';
 
 /** States of OpenAI's Batch object. */
 export type BatchStatus =
@@ -36,7 +37,7 @@ export interface BatchRecord {
   /** When its output and error file expire, counted from their creation. */
   readonly output_expires_after?: ExpiresAfter;
   /** Batch-wide compression request; a line's own wins over it. */
-  readonly compression?: { readonly policy?: string; readonly budget?: number };
+  readonly compression?: CompressionRequest;
 }
 
 /** OpenAI's `expires_after`. */

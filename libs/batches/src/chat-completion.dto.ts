@@ -20,7 +20,7 @@ import {
   ValidateIf,
   ValidateNested,
 } from 'class-validator';
-import { type CompressionRequest, QUESTIONS, type Questions } from './compression.js';
+import { type CompressionRequest, QUESTIONS, type Questions, READINGS, type Reading } from './compression.js';
 
 /** What of a chat completion request Longhaul acts on; the body of one batch line. */
 export interface ChatCompletionRequest {
@@ -150,6 +150,10 @@ export class CompressionDto {
   @IsOptional()
   @IsIn(QUESTIONS, { message: `questions must be one of ${QUESTIONS.join(', ')}` })
   questions?: Questions;
+
+  @IsOptional()
+  @IsIn(READINGS, { message: `reading must be one of ${READINGS.join(', ')}` })
+  reading?: Reading;
 }
 
 class ResponseFormatDto {

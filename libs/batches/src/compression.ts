@@ -12,19 +12,28 @@ export interface PolicyBudget {
 export const QUESTIONS = ['seen', 'unseen'] as const;
 export type Questions = (typeof QUESTIONS)[number];
 
+/**
+ * How a document is read: `exact`, every token sees all before it; `merging`, what compression has left of them, which
+ * takes less memory and time.
+ */
+export const READINGS = ['exact', 'merging'] as const;
+export type Reading = (typeof READINGS)[number];
+
 /** All that decides how a cache is compressed. */
 export interface CompressionChoice extends PolicyBudget {
   readonly questions: Questions;
+  readonly reading: Reading;
 }
 
 /** Nothing is compressed, so nothing depends on the questions. */
-const FULL: CompressionChoice = { policy: 'full', budget: 1, questions: 'seen' };
+const FULL: CompressionChoice = { policy: 'full', budget: 1, questions: 'seen', reading: 'exact' };
 
 /** What was asked of the cache; what is missing comes from the batch, then from the configuration. */
 export interface CompressionRequest {
   policy?: string;
   budget?: number;
   questions?: Questions;
+  reading?: Reading;
 }
 
 /** A shorter prefix stays whole where nothing was asked: there is little to win. */
@@ -40,12 +49,13 @@ export function askedCompression(
   const policy = line?.policy ?? batch?.policy ?? configured.policy;
   const budget = line?.budget ?? batch?.budget ?? configured.budget;
   const questions = line?.questions ?? batch?.questions ?? 'seen';
-  return policy === 'full' ? FULL : { policy, budget, questions };
+  const reading = line?.reading ?? batch?.reading ?? 'exact';
+  return policy === 'full' ? FULL : { policy, budget, questions, reading };
 }
 
 /** Equal for items that ask for the same: only they can share a cache. */
 export const compressionKey = (asked: CompressionChoice | undefined): string =>
-  asked ? `${asked.policy}:${asked.budget}:${asked.questions}` : '';
+  asked ? `${asked.policy}:${asked.budget}:${asked.questions}:${asked.reading}` : '';
 
 /** What a prefix gets. */
 export function chosenCompression(
@@ -54,5 +64,5 @@ export function chosenCompression(
   configured: PolicyBudget,
 ): CompressionChoice {
   if (asked) return asked;
-  return prefixTokens < MIN_COMPRESSED_TOKENS ? FULL : { ...configured, questions: 'seen' };
+  return prefixTokens < MIN_COMPRESSED_TOKENS ? FULL : { ...configured, questions: 'seen', reading: 'exact' };
 }

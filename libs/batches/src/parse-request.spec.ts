@@ -183,6 +183,7 @@ describe('parseChatCompletion', () => {
     ['budget 2', { compression: { budget: 2 } }, 'compression.budget'],
     ['budget NaN', { compression: { budget: Number.NaN } }, 'compression.budget'],
     ['budget "NaN"', { compression: { budget: 'NaN' } }, 'compression.budget'],
+    ['an unknown reading', { compression: { reading: 'fast' } }, 'compression.reading'],
     ['an unknown compression field', { compression: { ratio: 2 } }, 'compression.ratio'],
   ])('refuses %s and names the field', (_name, change, param) => {
     const error = refused(change);
@@ -223,7 +224,8 @@ describe('parseChatCompletion', () => {
 describe('parseCompressionRequest', () => {
   it('reads what is there', () => {
     expect(parseCompressionRequest(undefined)).toBeUndefined();
-    expect(parseCompressionRequest({ budget: 0.5 })).toEqual({ budget: 0.5 });
+    const asked = { budget: 0.5, questions: 'unseen', reading: 'merging' };
+    expect(parseCompressionRequest(asked)).toEqual(asked);
     expect(offence(() => parseCompressionRequest({ budget: 2 })).param).toBe('compression.budget');
     expect(offence(() => parseCompressionRequest('full')).param).toBe('compression');
   });
