@@ -84,9 +84,9 @@ describe('when Redis is away', () => {
 });
 
 describe('start and end', () => {
-  it('lists all bad variables and exits with 1', async () => {
+  it('lists all bad variables, and is not to be started again', async () => {
     const { exited, lines } = launch({ PORT: 'http', LONGHAUL_COMPRESSION: 'kvmerger:2' });
-    expect(await exited).toEqual({ code: 1, signal: null });
+    expect(await exited).toEqual({ code: 78, signal: null });
     expect(lines).toEqual([
       'api: 2 environment variables cannot be used. Correct or unset:',
       '  PORT: expected an integer from 0 to 65535, found "http"',
@@ -96,7 +96,7 @@ describe('start and end', () => {
 
   it('says that the port is taken', async () => {
     const { exited, lines } = launch({ ...api.environment, PORT: new URL(api.url).port });
-    expect(await exited).toEqual({ code: 1, signal: null });
+    expect(await exited).toEqual({ code: 78, signal: null });
     expect(lines.at(-1)).toMatch(/^api: Cannot listen \(EADDRINUSE\).*Set PORT/);
   });
 

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import type { Server } from 'node:http';
-import { type Config, loadConfig } from '@app/config';
+import { type Config, ConfigError, loadConfig } from '@app/config';
 import { assertRedisReady } from '@app/results';
 import { createLogger } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
@@ -11,6 +11,8 @@ import { nameRequest } from './request-id.js';
 
 /** Long enough for the largest upload over a slow line. */
 const UPLOAD_TIMEOUT_MS = 3600 * 1000;
+/** EX_CONFIG of sysexits.h: starting again will not help before somebody corrects the configuration or frees the port. */
+const EXIT_CONFIG = 78;
 /** Longer than clients keep idle connections, so that they never send on one that we are closing. */
 const KEEP_ALIVE_MS = 65 * 1000;
 
@@ -40,12 +42,17 @@ try {
   await start(loadConfig());
 } catch (error) {
   process.stderr.write(`api: ${explain(error)}\n`);
-  process.exit(1);
+  process.exit(error instanceof ConfigError || isListenError(error) ? EXIT_CONFIG : 1);
+}
+
+function isListenError(error: unknown): error is NodeJS.ErrnoException {
+  return (error as NodeJS.ErrnoException).syscall === 'listen';
 }
 
 /** What the operator can put right; a stack would only hide it. */
 function explain(error: unknown): string {
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
-  if (syscall === 'listen') return `Cannot listen (${code}): ${message}. Set PORT and LONGHAUL_HOST to a free address.`;
-  return error instanceof Error ? message : String(error);
+  if (isListenError(error)) {
+    return `Cannot listen (${error.code}): ${error.message}. Set PORT and LONGHAUL_HOST to a free address.`;
+  }
+  return error instanceof Error ? error.message : String(error);
 }

@@ -55,6 +55,12 @@ describe('metrics of an engine', () => {
     expect(await scraped()).toMatchObject({ longhaul_kv_caches: 0, longhaul_kv_cache_held_bytes: 0 });
   });
 
+  test('say what is wrong where the port is taken', async () => {
+    await expect(serveMetrics(new EngineMetrics(), '127.0.0.1', server.port)).rejects.toThrow(
+      `LONGHAUL_METRICS_PORT: expected a port free at 127.0.0.1, found ${server.port} (EADDRINUSE)`,
+    );
+  });
+
   test('are all that is served', async () => {
     expect((await fetch(`http://127.0.0.1:${server.port}/`)).status).toBe(404);
     expect((await fetch(`http://127.0.0.1:${server.port}/metrics`, { method: 'POST' })).status).toBe(404);

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ConfigError } from '@app/config';
 import type { EngineMetrics } from '@app/telemetry';
 
 /**
  * Serves `GET /metrics` to Prometheus, nothing else. Resolves when it listens.
  * @param port 0: any free one
- * @throws what listening throws (EADDRINUSE, EACCES)
+ * @throws ConfigError where it cannot listen there
  */
 export async function serveMetrics(metrics: EngineMetrics, host: string, port: number): Promise<MetricsServer> {
   const server = createServer(async (request, response) => {
@@ -17,7 +18,10 @@ export async function serveMetrics(metrics: EngineMetrics, host: string, port: n
     response.writeHead(200, { 'content-type': metrics.contentType }).end(await metrics.text());
   });
   server.listen(port, host);
-  await once(server, 'listening');
+  await once(server, 'listening').catch(({ code }: NodeJS.ErrnoException) => {
+    const expected = `a port free at ${host}`;
+    throw new ConfigError([{ variable: 'LONGHAUL_METRICS_PORT', expected, found: `${port} (${code})` }]);
+  });
   return new MetricsServer(server);
 }
 
