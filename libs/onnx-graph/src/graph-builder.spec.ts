@@ -27,6 +27,15 @@ describe('graph builder', () => {
     await session.release();
   });
 
+  test('without input shapes the same model takes inputs of any', async () => {
+    const graph = new GraphBuilder('any', false);
+    graph.output(graph.node('/neg', 'Neg', [graph.input('x', 'float', [2])], { as: 'y' }), 'float', ['n']);
+    const session = await InferenceSession.create(graph.encode());
+    const { y } = await session.run({ x: new Tensor('float32', [1, 2, 3], [3]) });
+    expect(Array.from((y as Tensor).data as Float32Array)).toEqual([-1, -2, -3]);
+    await session.release();
+  });
+
   test('a name used twice throws, whatever it names', () => {
     const graph = new GraphBuilder('twice');
     graph.input('x', 'float', [1]);
