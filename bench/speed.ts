@@ -26,7 +26,7 @@ import { Texts } from './speed/texts.js';
  */
 const ROOT = join(import.meta.dirname, '../..');
 
-const MEASURED: Partial<Record<Section, (sides: Sides) => Promise<Measurement[]>>> = {
+const MEASURED: Partial<Record<Section, (sides: Sides) => Promise<void>>> = {
   load: measureLoad,
   prefill: measurePrefill,
   decode: measureDecode,
@@ -73,13 +73,16 @@ async function main(): Promise<void> {
   });
   const results = (): SpeedResults => ({ ...found, ...(rates === undefined ? {} : { rates }) });
   if (sections.length > 0) {
-    const sides = await Sides.open(settings, sideSettings, { shape, texts }, say);
+    const keep = (measurements: readonly Measurement[]) => {
+      found.measurements.push(...measurements);
+      write(settings.json, results());
+    };
+    const sides = await Sides.open(settings, sideSettings, { shape, texts }, { found: keep, say });
     try {
       await checkGolden(sides);
       for (const { section, measure } of sections) {
         say(section);
-        found.measurements.push(...(await measure(sides)));
-        write(settings.json, results());
+        await measure(sides);
       }
     } finally {
       await sides.close();

@@ -1,11 +1,11 @@
-import type { Figure, Measurement } from './measurement.js';
+import type { Figure } from './measurement.js';
 import type { Trial } from './rounds.js';
 import type { BatchRequest, PeerReuse } from './side.js';
 import { atBudgets, longhaulLabel, peerLabel, type Sides } from './sides.js';
 
 /** The whole job: several documents, several questions on each; against the peer with and without reuse of a prefix. */
-export async function measureBatch(sides: Sides): Promise<Measurement[]> {
-  return sides.measure([...longhaulTrials(sides), ...(await peerTrials(sides))]);
+export async function measureBatch(sides: Sides): Promise<void> {
+  await sides.measure([...longhaulTrials(sides), ...(await peerTrials(sides))]);
 }
 
 const WITHOUT = 'peer without prefix reuse';

@@ -1,18 +1,15 @@
-import type { Measurement } from './measurement.js';
 import type { Trial } from './rounds.js';
 import { atBudgets, FULL, longhaulLabel, type Sides } from './sides.js';
 
 /** One item after prefixes of several lengths: seconds a token, of ours with everything or a part of the cache kept. */
-export async function measureDecode(sides: Sides): Promise<Measurement[]> {
-  const found: Measurement[] = [];
+export async function measureDecode(sides: Sides): Promise<void> {
   for (const tokens of sides.settings.decodeKeys) {
     const trials = [...(await longhaulTrials(sides, tokens)), ...(await peerTrials(sides, tokens))];
-    found.push(...(await sides.measure(trials)));
+    await sides.measure(trials);
     for (const { figures } of trials) {
       for (const { side, variant } of figures) await sides[side].release(variant);
     }
   }
-  return found;
 }
 
 const common = (tokens: number) => ({ section: 'decode', work: `${tokens} keys`, unit: 's/token', tokens }) as const;

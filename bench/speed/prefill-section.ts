@@ -1,11 +1,9 @@
-import type { Measurement } from './measurement.js';
 import type { Trial } from './rounds.js';
 import { FULL, peerLabel, type Sides } from './sides.js';
 
 /** Reading documents of several lengths, exactly: every query sees every earlier token. */
-export async function measurePrefill(sides: Sides): Promise<Measurement[]> {
+export async function measurePrefill(sides: Sides): Promise<void> {
   const { longhaul, peer, settings, texts } = sides;
-  const found: Measurement[] = [];
   for (const tokens of settings.prefillLengths) {
     const document = texts.document(tokens);
     const common = { section: 'prefill', work: `${tokens} tokens`, unit: 's/token', tokens } as const;
@@ -20,7 +18,6 @@ export async function measurePrefill(sides: Sides): Promise<Measurement[]> {
         once: async () => [(await peer.prefill(document, variant)) / tokens],
       })),
     ];
-    found.push(...(await sides.measure(trials)));
+    await sides.measure(trials);
   }
-  return found;
 }

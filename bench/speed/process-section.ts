@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ClockName } from './clock.js';
-import type { Figure, Measurement } from './measurement.js';
+import type { Figure } from './measurement.js';
 import type { Trial } from './rounds.js';
 import type { SideName, VariantOf } from './side.js';
 import type { SideProcess } from './side-process.js';
@@ -11,7 +11,7 @@ import { atBudgets, FULL, longhaulLabel, peerLabel, type Sides } from './sides.j
 const PROMPT = 'The powers delegated by the proposed Constitution to the federal government are few and defined.';
 
 /** From starting a process to the first token of a short prompt: the first start ever on a machine, and later ones. */
-export async function measureLoad(sides: Sides): Promise<Measurement[]> {
+export async function measureLoad(sides: Sides): Promise<void> {
   const prompt = sides.texts.encode(PROMPT);
   const { clock } = sides.settings;
   const figure = (side: SideName, variant: string, work: string): Figure => ({
@@ -23,7 +23,7 @@ export async function measureLoad(sides: Sides): Promise<Measurement[]> {
   });
   const [first, later] = ['first start', 'later start'];
   const peer = 'flash attention on';
-  return sides.measure([
+  await sides.measure([
     {
       figures: [figure('longhaul', 'makes its graphs', first)],
       once: async () => {
@@ -69,7 +69,7 @@ async function secondsToFirstToken<Name extends SideName>(
 }
 
 /** Largest resident set of a fresh process that answers all questions on one document; measured once. */
-export async function measureMemory(sides: Sides): Promise<Measurement[]> {
+export async function measureMemory(sides: Sides): Promise<void> {
   const { settings } = sides;
   const variants = await sides.peerVariants(settings.documentTokens);
   const trials: Trial[] = [
@@ -81,7 +81,7 @@ export async function measureMemory(sides: Sides): Promise<Measurement[]> {
       return memoryTrial(sides, 'peer', peerLabel(variant), variant);
     }),
   ];
-  return sides.measure(trials, 1);
+  await sides.measure(trials, 1);
 }
 
 function memoryTrial<Name extends SideName>(sides: Sides, side: Name, label: string, variant: VariantOf<Name>): Trial {

@@ -1,4 +1,4 @@
-import type { Figure, Measurement } from './measurement.js';
+import type { Figure } from './measurement.js';
 import type { Trial } from './rounds.js';
 import type { Held } from './side.js';
 import { atBudgets, FULL, longhaulLabel, peerLabel, type Sides } from './sides.js';
@@ -7,12 +7,10 @@ import { atBudgets, FULL, longhaulLabel, peerLabel, type Sides } from './sides.j
  * A new document with its questions: time to the first token of the first answer, and of the next one from the held
  * cache; bytes held; and the share of reading that compression takes with the questions seen.
  */
-export async function measureReading(sides: Sides): Promise<Measurement[]> {
-  const found: Measurement[] = [];
+export async function measureReading(sides: Sides): Promise<void> {
   for (const tokens of sides.settings.readingLengths) {
-    found.push(...(await sides.measure([...longhaulTrials(sides, tokens), ...(await peerTrials(sides, tokens))])));
+    await sides.measure([...longhaulTrials(sides, tokens), ...(await peerTrials(sides, tokens))]);
   }
-  return found;
 }
 
 function longhaulTrials({ longhaul, settings, texts }: Sides, tokens: number): Trial[] {

@@ -9,6 +9,12 @@ import type { Texts } from './texts.js';
 /** Nothing is compressed. */
 export const FULL: LonghaulVariant = { policy: 'full', budget: 1 };
 
+/** Where figures and progress go. */
+export interface Reporting {
+  readonly found: (measurements: readonly Measurement[]) => void;
+  readonly say: (line: string) => void;
+}
+
 /** Both sides, loaded, each in its process, and what sections measure with them. */
 export class Sides {
   private readonly tuned = new Map<number, PeerVariant[]>();
@@ -20,18 +26,18 @@ export class Sides {
     readonly texts: Texts,
     readonly longhaul: SideProcess<'longhaul'>,
     readonly peer: SideProcess<'peer'>,
-    readonly say: (line: string) => void,
+    private readonly reporting: Reporting,
   ) {}
 
   static async open(
     settings: SpeedSettings,
     sideSettings: SideSettings,
     model: { readonly shape: LlamaHyperparameters; readonly texts: Texts },
-    say: (line: string) => void,
+    reporting: Reporting,
   ): Promise<Sides> {
     const longhaul = new SideProcess('longhaul', sideSettings);
     const peer = new SideProcess('peer', sideSettings);
-    const sides = new Sides(settings, sideSettings, model.shape, model.texts, longhaul, peer, say);
+    const sides = new Sides(settings, sideSettings, model.shape, model.texts, longhaul, peer, reporting);
     await longhaul.load();
     await peer.load();
     return sides;
@@ -42,13 +48,10 @@ export class Sides {
     await this.peer.close();
   }
 
-  measure(trials: readonly Trial[], rounds = this.settings.rounds): Promise<Measurement[]> {
-    return measureRounds(
-      trials,
-      { ...this.settings, rounds },
-      () => [process.pid, this.longhaul.pid, this.peer.pid],
-      this.say,
-    );
+  /** Measures what is tried, and reports it at once: a bench that is stopped has not run for nothing. */
+  async measure(trials: readonly Trial[], rounds = this.settings.rounds): Promise<void> {
+    const own = () => [process.pid, this.longhaul.pid, this.peer.pid];
+    this.reporting.found(await measureRounds(trials, { ...this.settings, rounds }, own, this.reporting.say));
   }
 
   /** A fresh process of one side, which is not loaded yet. */
@@ -69,7 +72,7 @@ export class Sides {
         const variant = { flashAttention, batchSize };
         const seconds = sizes.size === 1 ? 0 : await this.peer.prefill(document, variant);
         tried.push({ variant, seconds });
-        if (seconds > 0) this.say(`  peer, ${tokens} tokens, ${peerLabel(variant)}: ${seconds.toFixed(2)} s`);
+        if (seconds > 0) this.reporting.say(`  peer, ${tokens} tokens, ${peerLabel(variant)}: ${seconds.toFixed(2)} s`);
       }
       tried.sort((a, b) => a.seconds - b.seconds);
       found.push(tried[0]!.variant);
