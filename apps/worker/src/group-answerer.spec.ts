@@ -135,6 +135,28 @@ describe('GroupAnswerer', () => {
     prefill.mockRestore();
   });
 
+  it('asks as many items at once as go on together in the engine', async () => {
+    let asked = 0;
+    let most = 0;
+    const counting = Object.create(engine, {
+      generate: {
+        value: async (...call: Parameters<Engine['generate']>) => {
+          most = Math.max(most, ++asked);
+          try {
+            return await engine.generate(...call);
+          } finally {
+            asked--;
+          }
+        },
+      },
+    }) as Engine;
+    await results.expect('batch_1', 40);
+    await new GroupAnswerer(config, results, counting, drain).answer(plan(40), '0');
+    expect(most).toBe(engine.model.itemsAtOnce);
+    expect(asked).toBe(0);
+    expect(await recorded()).toHaveLength(40);
+  });
+
   it('says of each item that does not fit what is wrong and answers the others', async () => {
     const group = plan(3);
     const items = group.items.map((item, i) => (i === 1 ? { ...item, suffix: Array<number>(CONTEXT).fill(5) } : item));
