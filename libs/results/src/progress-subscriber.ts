@@ -44,9 +44,14 @@ export class ProgressSubscriber {
   }
 
   private async connect(): Promise<Redis> {
-    const redis = this.source.duplicate({ lazyConnect: true });
-    // Losing the connection is reported by the one it was made from; ioredis reconnects and subscribes again by itself.
+    // ioredis subscribes again by itself only as long as nothing goes wrong on the way back.
+    const redis = this.source.duplicate({ lazyConnect: true, autoResubscribe: false });
+    // Losing the connection is reported by the one it was made from.
     redis.on('error', () => undefined);
+    redis.on('ready', () => {
+      const channels = [...this.listeners.keys()];
+      if (channels.length > 0) redis.subscribe(...channels).catch(() => redis.disconnect(true));
+    });
     redis.on('message', (channel: string, message: string) => {
       for (const listener of this.listeners.get(channel) ?? []) listener(message);
     });
