@@ -66,6 +66,7 @@ describe('a batch of questions about real documents', () => {
       ...questions('federalist', ids[0]!, asked),
       ...questions('greene', ids[1]!, asked.slice(0, 2)),
       ...questions('whole', ids[0]!, asked.slice(0, 2), { compression: { policy: 'full' } }),
+      ...questions('merging', ids[1]!, asked.slice(0, 2), { compression: { reading: 'merging' } }),
     ];
     // Interleaved, as a real file may be.
     lines.sort((a, b) => JSON.stringify(a).length - JSON.stringify(b).length);
@@ -73,7 +74,7 @@ describe('a batch of questions about real documents', () => {
       longhaul,
       await startBatch(longhaul, lines, { compression: { policy: 'kvmerger', budget: 0.35 } }),
     );
-    expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 7, completed: 7, failed: 0 } });
+    expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 9, completed: 9, failed: 0 } });
     expect(batch.error_file_id).toBeNull();
     const output = await fileLines(longhaul, batch.output_file_id);
     expect(output.map(({ custom_id }) => custom_id)).toEqual(lines.map((l) => (l as { custom_id: string }).custom_id));
@@ -96,8 +97,8 @@ describe('a batch of questions about real documents', () => {
       expect(cache.bytes / fullBytes).toBeGreaterThan(share * 0.95);
       expect(cache.bytes / fullBytes).toBeLessThan(share * 1.05);
     }
-    // Three caches were made: the first item of each read the document, the others found it there.
-    for (const name of ['federalist', 'greene', 'whole']) {
+    // Four caches were made: the first item of each read the document, the others found it there.
+    for (const name of ['federalist', 'greene', 'whole', 'merging']) {
       const cached = output
         .filter(({ custom_id }) => custom_id?.startsWith(name))
         .map(({ response }) => response?.body.usage.prompt_tokens_details.cached_tokens as number);
