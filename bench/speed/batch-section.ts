@@ -13,7 +13,7 @@ const WITH = 'peer with prefix reuse';
 
 function longhaulTrials({ longhaul, settings, texts }: Sides): Trial[] {
   const work = batch({ settings, texts });
-  return atBudgets(settings.batchBudgets).map((variant) => {
+  return [...atBudgets(settings.batchBudgets), ...atBudgets(settings.batchBudgets, 'merging')].map((variant) => {
     const common = { section: 'batch', side: 'longhaul', variant: longhaulLabel(variant) } as const;
     return {
       figures: [

@@ -31,7 +31,7 @@ async function longhaulTrials({ longhaul, settings, texts }: Sides, tokens: numb
 async function peerTrials({ peer, settings, texts }: Sides, tokens: number): Promise<Trial[]> {
   const { prefix, last } = split(texts.document(tokens + 1));
   const trials: Trial[] = [];
-  for (const flashAttention of [true, false]) {
+  for (const flashAttention of settings.peerFlashAttention) {
     const variant = `flash attention ${flashAttention ? 'on' : 'off'}`;
     const room = settings.answerTokens + 1;
     await peer.hold({ name: variant, tokens: prefix, variant: { flashAttention, batchSize: 512 }, room });

@@ -26,9 +26,9 @@ export class LonghaulSide implements Side<LonghaulVariant> {
     this.engine = await startEngine({ modelPath, threads, cacheDir, precision });
   }
 
-  async prefill(tokens: readonly number[], compression: LonghaulVariant): Promise<number> {
+  async prefill(tokens: readonly number[], variant: LonghaulVariant): Promise<number> {
     const start = this.clock();
-    const { handle } = await this.port.prefill({ tokens, compression });
+    const { handle } = await this.port.prefill({ tokens, ...request(variant) });
     const seconds = this.clock() - start;
     await this.port.release(handle);
     return seconds;
@@ -36,7 +36,7 @@ export class LonghaulSide implements Side<LonghaulVariant> {
 
   async hold({ name, tokens, variant, questions = [] }: HoldRequest<LonghaulVariant>): Promise<Held> {
     const start = this.clock();
-    const cache = await this.port.prefill({ tokens, compression: variant, questions });
+    const cache = await this.port.prefill({ tokens, ...request(variant), questions });
     const seconds = this.clock() - start;
     this.held.set(name, cache.handle);
     return {
@@ -64,7 +64,7 @@ export class LonghaulSide implements Side<LonghaulVariant> {
     const start = this.clock();
     const counts = await Promise.all(
       documents.map(async (tokens) => {
-        const { handle } = await this.port.prefill({ tokens, compression: variant, questions });
+        const { handle } = await this.port.prefill({ tokens, ...request(variant), questions });
         const answers = await Promise.all(questions.map((question) => this.generate(handle, question, answerTokens)));
         await this.port.release(handle);
         return answers.reduce((sum, answer) => sum + answer.tokens.length, 0);
@@ -96,3 +96,5 @@ export class LonghaulSide implements Side<LonghaulVariant> {
     return this.port.generate({ handle, suffix, sampling: { temperature: 0, topP: 1, maxTokens, stop: [] } });
   }
 }
+
+const request = ({ reading, ...compression }: LonghaulVariant) => ({ compression, reading });

@@ -62,6 +62,7 @@ async function profile({ settings, profiled }: ProfileRequest): Promise<ProfileR
     const { modelPath, graphsDir: cacheDir, precision, threads } = settings;
     const engine = await Engine.open({ modelPath, cacheDir, precision, threads });
     const { tokens, questions, variant, answerTokens } = profiled;
+    const { reading, ...compression } = variant;
     const wall = new Map<string, number>();
     const during = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
       phase = name;
@@ -70,12 +71,12 @@ async function profile({ settings, profiled }: ProfileRequest): Promise<ProfileR
       wall.set(name, (performance.now() - start) / 1000);
       return result;
     };
-    const warm = await engine.prefill({ tokens: tokens.slice(0, 300), compression: variant });
+    const warm = await engine.prefill({ tokens: tokens.slice(0, 300), compression, reading });
     const sampling = { temperature: 0, topP: 1, maxTokens: 2, stop: [] };
     await engine.generate({ handle: warm.handle, suffix: tokens.slice(0, 1), sampling });
     await engine.release(warm.handle);
 
-    const { handle } = await during('prefill', () => engine.prefill({ tokens, compression: variant }));
+    const { handle } = await during('prefill', () => engine.prefill({ tokens, compression, reading }));
     if (questions.length > 0) {
       await during('decode', () =>
         Promise.all(

@@ -66,6 +66,14 @@ function cases({ readingLengths, budgets, questions }: SpeedSettings, texts: Tex
       variant: FULL,
       phases: ['prefill'] as const,
     }));
+  const merging = atBudgets(budgets.slice(0, 1), 'merging').map((variant) => ({
+    ...common,
+    name: `${longest} tokens, ${longhaulLabel(variant)}`,
+    tokens,
+    questions: [],
+    variant,
+    phases: ['prefill'] as const,
+  }));
   const answering = [FULL, ...atBudgets(budgets)].map((variant) => ({
     ...common,
     name: `${longest} tokens, ${longhaulLabel(variant)}`,
@@ -82,7 +90,7 @@ function cases({ readingLengths, budgets, questions }: SpeedSettings, texts: Tex
     variant,
     phases: ['decode'] as const,
   }));
-  return [...reading, ...answering, ...together];
+  return [...reading, ...merging, ...answering, ...together];
 }
 
 async function profile(settings: SideSettings, profiled: ProfileCase): Promise<ProfileReport[]> {

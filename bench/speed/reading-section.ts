@@ -17,7 +17,7 @@ function longhaulTrials({ longhaul, settings, texts }: Sides, tokens: number): T
   const document = texts.document(tokens);
   const questions = texts.questions(settings.questions);
   const [first, next] = [questions[0]!, questions.at(-1)!];
-  return [FULL, ...atBudgets(settings.budgets)].map((compression) => {
+  return [FULL, ...atBudgets(settings.budgets), ...atBudgets(settings.budgets, 'merging')].map((compression) => {
     const variant = longhaulLabel(compression);
     const read = () => longhaul.hold({ name: 'document', tokens: document, variant: compression, questions, room: 0 });
     return {

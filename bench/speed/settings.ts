@@ -35,6 +35,8 @@ export interface SpeedSettings {
   readonly documentTokens: number;
   /** Questions asked of every document. */
   readonly questions: number;
+  /** Whether the peer uses flash attention: with and without it are both measured. */
+  readonly peerFlashAttention: readonly boolean[];
   /** Batch sizes tried for the peer. */
   readonly peerBatchSizes: readonly number[];
   /** Items measured for the peer without prefix reuse: they are all the same work. */
@@ -79,6 +81,7 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
       'document-tokens': { type: 'string', default: '8000' },
       questions: { type: 'string', default: '8' },
       'peer-batch': { type: 'string', default: '512,1024,2048' },
+      'peer-flash': { type: 'string', default: 'on,off' },
       'peer-items': { type: 'string', default: '2' },
       'peer-documents': { type: 'string', default: '1' },
       others: { type: 'string', default: '1' },
@@ -112,6 +115,7 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
     documentTokens: count('document-tokens', values['document-tokens']),
     questions: count('questions', values.questions),
     peerBatchSizes: counts('peer-batch', values['peer-batch']),
+    peerFlashAttention: list(values['peer-flash']).map((text) => onOrOff('peer-flash', text)),
     peerItems: count('peer-items', values['peer-items']),
     peerDocuments: count('peer-documents', values['peer-documents']),
     others: share('others', values.others),
@@ -145,6 +149,11 @@ function share(option: string, text: string): number {
   if (!(value > 0 && value <= 1))
     throw new SpeedOptionError(`--${option} must be over 0 and at most 1, found '${text}'.`);
   return value;
+}
+
+function onOrOff(option: string, text: string): boolean {
+  if (text !== 'on' && text !== 'off') throw new SpeedOptionError(`--${option} takes on and off, found '${text}'.`);
+  return text === 'on';
 }
 
 const counts = (option: string, text: string): number[] => list(text).map((item) => count(option, item));

@@ -4,6 +4,7 @@ import type { ClockName, Usage } from './clock.js';
 export interface LonghaulVariant {
   readonly policy: string;
   readonly budget: number;
+  readonly reading: 'exact' | 'merging';
 }
 
 /** How the questions of one document are answered by the peer. */

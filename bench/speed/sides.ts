@@ -7,7 +7,7 @@ import { SideProcess } from './side-process.js';
 import type { Texts } from './texts.js';
 
 /** Nothing is compressed. */
-export const FULL: LonghaulVariant = { policy: 'full', budget: 1 };
+export const FULL: LonghaulVariant = { policy: 'full', budget: 1, reading: 'exact' };
 
 /** Where figures and progress go. */
 export interface Reporting {
@@ -65,7 +65,7 @@ export class Sides {
     if (known !== undefined) return known;
     const document = this.texts.document(tokens);
     const found: PeerVariant[] = [];
-    for (const flashAttention of [true, false]) {
+    for (const flashAttention of this.settings.peerFlashAttention) {
       const tried: { variant: PeerVariant; seconds: number }[] = [];
       const sizes = new Set(this.settings.peerBatchSizes.map((size) => Math.min(size, tokens)));
       for (const batchSize of sizes) {
@@ -83,11 +83,16 @@ export class Sides {
 }
 
 /** The default policy at each of the budgets; 1 is the full cache. */
-export const atBudgets = (budgets: readonly number[]): LonghaulVariant[] =>
-  budgets.map((budget) => (budget === 1 ? FULL : { policy: 'calibrated-merge', budget }));
+export const atBudgets = (
+  budgets: readonly number[],
+  reading: LonghaulVariant['reading'] = 'exact',
+): LonghaulVariant[] =>
+  budgets.map((budget) => (budget === 1 ? FULL : { policy: 'calibrated-merge', budget, reading }));
 
-export const longhaulLabel = ({ policy, budget }: LonghaulVariant): string =>
-  policy === 'full' ? 'full cache' : `${(100 * budget).toFixed(0)} % kept`;
+export function longhaulLabel({ policy, budget, reading }: LonghaulVariant): string {
+  const kept = policy === 'full' ? 'full cache' : `${(100 * budget).toFixed(0)} % kept`;
+  return reading === 'merging' ? `${kept}, merged while read` : kept;
+}
 
 export function peerLabel({ flashAttention, batchSize, reuse }: PeerVariant): string {
   const how = { none: ', reads each time', sequence: ', one sequence', parallel: ', parallel sequences' };
