@@ -8,7 +8,7 @@ import {
   refusedItem,
 } from '@app/batches';
 import { type Job, Queue, Worker } from 'bullmq';
-import { toFile } from 'openai';
+import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ApiAlone, BATCH, ENDED_WELL, errorOf, MAX_LINE_BYTES, MODEL, QUESTION, startApi, until } from './api-alone.js';
 
@@ -36,6 +36,7 @@ describe('batches', () => {
       id: expect.stringMatching(/^batch_\w+$/),
       object: 'batch',
       endpoint: '/v1/chat/completions',
+      model: MODEL,
       errors: null,
       input_file_id,
       completion_window: '24h',
@@ -44,7 +45,7 @@ describe('batches', () => {
       error_file_id: null,
       created_at: expect.any(Number),
       in_progress_at: null,
-      expires_at: null,
+      expires_at: batch.created_at + 24 * 3600,
       finalizing_at: null,
       completed_at: null,
       failed_at: null,
@@ -52,6 +53,13 @@ describe('batches', () => {
       cancelling_at: null,
       cancelled_at: null,
       request_counts: { total: 0, completed: 0, failed: 0 },
+      usage: {
+        input_tokens: 0,
+        input_tokens_details: { cached_tokens: 0 },
+        output_tokens: 0,
+        output_tokens_details: { reasoning_tokens: 0 },
+        total_tokens: 0,
+      },
       metadata: { a: 'b' },
       compression,
     });
@@ -64,6 +72,24 @@ describe('batches', () => {
     await api.results.record(batch.id, 0, answeredItem('a', {}));
     await api.results.record(batch.id, 1, refusedItem('b', ApiError.invalid('no')));
     expect((await api.client.batches.retrieve(batch.id)).request_counts).toEqual({ total: 3, completed: 1, failed: 1 });
+  });
+
+  it('cancels a batch that is not planned yet, once', async () => {
+    const input_file_id = await upload();
+    const { id } = await api.client.batches.create({ ...BATCH, input_file_id });
+    const cancelling = await api.client.batches.cancel(id);
+    expect(cancelling).toMatchObject({ status: 'cancelling', cancelling_at: expect.any(Number), cancelled_at: null });
+    const again = await errorOf(api.client.batches.cancel(id));
+    expect(again).toBeInstanceOf(OpenAI.ConflictError);
+    expect(again).toMatchObject({ status: 409, type: 'invalid_request_error', param: null, code: null });
+    expect(again.message).toContain("Cannot cancel a batch with status 'cancelling'.");
+    expect(await errorOf(api.client.batches.cancel('batch_none'))).toMatchObject({ status: 404, param: 'id' });
+    expect(await api.refusedPost(`/v1/batches/${id}/cancel`, '{"why":1}')).toMatchObject({
+      status: 400,
+      param: 'why',
+      code: 'unknown_parameter',
+    });
+    expect(await errorOf(api.client.files.delete(input_file_id))).toMatchObject({ status: 409 });
   });
 
   it('lists batches, newest first, page by page', async () => {
@@ -119,7 +145,7 @@ describe('batches', () => {
     ['input_file_id', { input_file_id: undefined }, 'missing_required_parameter'],
     ['input_file_id', { input_file_id: 7 }, 'invalid_value'],
     ['endpoint', { endpoint: '/v1/embeddings' }, 'invalid_value'],
-    ['completion_window', { completion_window: '1h' }, 'invalid_value'],
+    ['completion_window', { completion_window: 'soon' }, 'invalid_value'],
     ['metadata', { metadata: { a: 1 } }, 'invalid_value'],
     ['metadata', { metadata: { a: 'x'.repeat(513) } }, 'invalid_value'],
     ['metadata', { metadata: ['a'] }, 'invalid_value'],

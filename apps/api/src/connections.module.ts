@@ -1,7 +1,13 @@
 import { join } from 'node:path';
 import { BatchJobs, BatchStore, FileStore, RedisBatchStore, RedisFileStore } from '@app/batches';
 import { Config } from '@app/config';
-import { connectRedisForRequests, RedisResultStore, ResultStore, warnAboutRedisSettings } from '@app/results';
+import {
+  Cancellations,
+  connectRedisForRequests,
+  RedisResultStore,
+  ResultStore,
+  warnAboutRedisSettings,
+} from '@app/results';
 import { BlobStore, FileSystemBlobStore } from '@app/storage';
 import { type DynamicModule, Global, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { Redis } from 'ioredis';
@@ -17,6 +23,7 @@ export class ConnectionsModule implements OnApplicationShutdown {
     private readonly results: ResultStore,
     private readonly queues: JobQueues,
     private readonly jobs: BatchJobs,
+    private readonly cancellations: Cancellations,
   ) {}
 
   static with(config: Config): DynamicModule {
@@ -25,6 +32,7 @@ export class ConnectionsModule implements OnApplicationShutdown {
       { provide: Redis, useFactory: () => connect(config.redisUrl) },
       { provide: BlobStore, useFactory: () => openBlobStore(config) },
       { provide: ResultStore, useFactory: (redis: Redis) => new RedisResultStore(redis), inject: [Redis] },
+      { provide: Cancellations, useFactory: (redis: Redis) => new Cancellations(redis), inject: [Redis] },
       { provide: FileStore, useFactory: (redis: Redis) => new RedisFileStore(redis), inject: [Redis] },
       {
         provide: BatchStore,
@@ -40,7 +48,12 @@ export class ConnectionsModule implements OnApplicationShutdown {
 
   /** After the last request has been answered. */
   async onApplicationShutdown(): Promise<void> {
-    await Promise.allSettled([this.queues.close(), this.jobs.close(), (this.results as RedisResultStore).close()]);
+    await Promise.allSettled([
+      this.queues.close(),
+      this.jobs.close(),
+      this.cancellations.close(),
+      (this.results as RedisResultStore).close(),
+    ]);
     this.redis.disconnect();
   }
 }

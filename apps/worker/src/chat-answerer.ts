@@ -32,11 +32,11 @@ export class ChatAnswerer {
     private readonly groups: GroupAnswerer,
   ) {}
 
-  async answer({ completionId, bodyKey }: ChatJob): Promise<void> {
+  async answer({ completionId, bodyKey }: ChatJob, cancelled: AbortSignal): Promise<void> {
     if ((await this.results.recorded(completionId, [0])).size === 0) {
       await this.results.expect(completionId, 1);
       const plan = await this.plan(completionId, bodyKey);
-      if (plan) await this.groups.answer(plan, 'chat', completionId);
+      if (plan) await this.groups.answer(plan, 'chat', { completionId, cancelled });
     }
     await this.results.expire(completionId, RESULT_SECONDS);
     await this.blobs.delete(bodyKey);

@@ -16,6 +16,20 @@ import { chatCompletionBody } from './chat-completion-body.js';
 import { Drain, HandBackError } from './drain.js';
 import { ENGINE } from './engine.js';
 
+/** What a caller of `answer` may add to a plan. */
+export interface AnswerOptions {
+  /** Aborted once nobody wants the answers any more. */
+  readonly cancelled?: AbortSignal;
+  /** Id of the one completion, where the caller knows it already. */
+  readonly completionId?: string;
+}
+
+/** One run over a group: the options, and when to stop. */
+interface Run extends AnswerOptions {
+  readonly stopReading: AbortSignal;
+  readonly stopAnswering: AbortSignal;
+}
+
 /** Answers the items of a document group from one cache and records each at once. */
 @Injectable()
 export class GroupAnswerer {
@@ -32,20 +46,34 @@ export class GroupAnswerer {
   }
 
   /**
-   * Answers what is not recorded yet. Returns when every item is recorded.
+   * Answers what is not recorded yet. Returns when every item is recorded, or when the work was cancelled.
    * @param group names the group within its batch
-   * @param completionId id of the one completion, where the caller knows it already
    * @throws HandBackError when the worker stops; EngineCrashedError; whatever a Redis or a disk that is away throws
    */
-  async answer(plan: GroupPlan, group: string, completionId?: string): Promise<void> {
+  async answer(plan: GroupPlan, group: string, options: AnswerOptions = {}): Promise<void> {
+    const cancelled = options.cancelled ?? new AbortController().signal;
+    const run: Run = {
+      ...options,
+      stopReading: AbortSignal.any([this.drain.started, cancelled]),
+      stopAnswering: AbortSignal.any([this.drain.overdue, cancelled]),
+    };
+    try {
+      await this.answerAll(plan, group, run);
+    } catch (error) {
+      if (!cancelled.aborted || !(error instanceof HandBackError)) throw error;
+      this.logger.log(`cancelled batch=${plan.batchId} group=${group}`);
+    }
+  }
+
+  private async answerAll(plan: GroupPlan, group: string, run: Run): Promise<void> {
     for (;;) {
       const remaining = await this.remaining(plan);
       if (remaining.length === 0) return;
-      this.drain.started.throwIfAborted();
+      if (run.stopReading.aborted) throw new HandBackError();
       // Runs that got no further than the one before count; one that answered an item starts the count again.
       const attempt = await this.results.beginAttempt(plan.batchId, `${group}/${remaining.length}`);
       if (attempt > this.config.maxGroupAttempts) await this.giveUp(plan, remaining, attempt - 1);
-      else await this.answerFromOneCache(plan, remaining, completionId);
+      else await this.answerFromOneCache(plan, remaining, run);
     }
   }
 
@@ -57,18 +85,14 @@ export class GroupAnswerer {
     return plan.items.filter(({ index }) => !recorded.has(index));
   }
 
-  private async answerFromOneCache(
-    plan: GroupPlan,
-    items: readonly PlannedItem[],
-    completionId?: string,
-  ): Promise<void> {
+  private async answerFromOneCache(plan: GroupPlan, items: readonly PlannedItem[], run: Run): Promise<void> {
     let cache: HeldCache;
     try {
       const { policy, budget, questions, reading } = plan.compression;
       // All questions of the group, answered ones included: a run that goes on with it must compress alike.
       const asked = questions === 'seen' ? plan.items.map(({ suffix }) => suffix) : [];
       const request = { tokens: plan.prefix, compression: { policy, budget }, reading, questions: asked };
-      cache = await this.engine.prefill(request, this.drain.started);
+      cache = await this.engine.prefill(request, run.stopReading);
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();
       if (!(error instanceof ContextOverflowError)) throw error;
@@ -76,24 +100,19 @@ export class GroupAnswerer {
       return;
     }
     try {
-      await this.answerItems(plan, items, cache, completionId);
+      await this.answerItems(plan, items, cache, run);
     } finally {
       await this.engine.release(cache.handle).catch(() => undefined); // a crashed engine holds nothing
     }
   }
 
   /** As many at once as go on together in the engine. Once the worker stops, no further one begins. */
-  private async answerItems(
-    plan: GroupPlan,
-    items: readonly PlannedItem[],
-    cache: HeldCache,
-    completionId?: string,
-  ): Promise<void> {
+  private async answerItems(plan: GroupPlan, items: readonly PlannedItem[], cache: HeldCache, run: Run): Promise<void> {
     const next = items.entries();
     const answer = async (): Promise<void> => {
       for (const [i, item] of next) {
-        this.drain.started.throwIfAborted();
-        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0, completionId));
+        if (run.stopReading.aborted) throw new HandBackError();
+        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0, run));
       }
     };
     const ends = await Promise.allSettled(Array.from({ length: this.engine.model.itemsAtOnce }, answer));
@@ -105,11 +124,11 @@ export class GroupAnswerer {
     item: PlannedItem,
     cache: HeldCache,
     reused: boolean,
-    completionId = `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+    { stopAnswering, completionId = `chatcmpl-${randomUUID().replaceAll('-', '')}` }: Run,
   ): Promise<ItemResult> {
     try {
       const request = { handle: cache.handle, suffix: item.suffix, sampling: this.sampling(plan, item) };
-      const generation = await this.engine.generate(request, this.drain.overdue);
+      const generation = await this.engine.generate(request, stopAnswering);
       const { systemFingerprint } = this;
       const body = chatCompletionBody({ id: completionId, item, cache, reused, generation, systemFingerprint });
       return answeredItem(item.customId, body);

@@ -1,5 +1,5 @@
-import { BatchJobs, type GroupJob, type GroupPlan } from '@app/batches';
-import { ResultStore } from '@app/results';
+import { type BatchGroupJob, BatchJobs, type GroupJob, type GroupPlan } from '@app/batches';
+import { Cancellations, ResultStore } from '@app/results';
 import { BlobNotFoundError, BlobStore } from '@app/storage';
 import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
@@ -15,14 +15,24 @@ export class GroupProcessor {
     private readonly jobs: BatchJobs,
     private readonly groups: GroupAnswerer,
     private readonly chats: ChatAnswerer,
+    private readonly cancellations: Cancellations,
   ) {}
 
   async process({ data }: Job<GroupJob>): Promise<void> {
-    if (data.kind === 'chat') return this.chats.answer(data);
-    const plan = await this.plan(data.planKey);
-    if (plan) await this.groups.answer(plan, data.planKey);
-    const { total, completed, failed } = await this.results.counts(data.batchId);
-    if (completed + failed >= total) await this.jobs.finalize(data.batchId);
+    const watch = await this.cancellations.watch(data.kind === 'chat' ? data.completionId : data.batchId);
+    try {
+      if (data.kind === 'chat') await this.chats.answer(data, watch.signal);
+      else await this.answerGroup(data, watch.signal);
+    } finally {
+      await watch.stop();
+    }
+  }
+
+  private async answerGroup({ batchId, planKey }: BatchGroupJob, cancelled: AbortSignal): Promise<void> {
+    const plan = await this.plan(planKey);
+    if (plan) await this.groups.answer(plan, planKey, { cancelled });
+    const { total, completed, failed } = await this.results.counts(batchId);
+    if (completed + failed >= total) await this.jobs.finalize(batchId);
   }
 
   /** Undefined where the batch has ended and its plans are gone: then there is nothing left to answer. */

@@ -12,7 +12,7 @@ import {
 } from '@app/batches';
 import { Config } from '@app/config';
 import type { EnginePort } from '@app/inference';
-import { connectRedis, RedisResultStore, ResultStore } from '@app/results';
+import { Cancellations, connectRedis, RedisResultStore, ResultStore } from '@app/results';
 import { BlobStore, FileSystemBlobStore } from '@app/storage';
 import { type DynamicModule, type FactoryProvider, Module } from '@nestjs/common';
 import { Redis } from 'ioredis';
@@ -46,6 +46,7 @@ const provide = (
     provide(Redis, [Config], ({ redisUrl }: Config) => connectRedis(redisUrl)),
     provide(BlobStore, [Config], ({ dataDir }: Config) => new FileSystemBlobStore(join(dataDir, 'blobs'))),
     provide(ResultStore, [Redis], (redis: Redis) => new RedisResultStore(redis)),
+    provide(Cancellations, [Redis], (redis: Redis) => new Cancellations(redis)),
     provide(FileStore, [Redis], (redis: Redis) => new RedisFileStore(redis)),
     provide(
       BatchStore,
@@ -82,9 +83,9 @@ const provide = (
     ),
     provide(
       BatchReconciler,
-      [BatchStore, ResultStore, BlobStore, BatchJobs],
-      (batches: BatchStore, results: ResultStore, blobs: BlobStore, jobs: BatchJobs) =>
-        new BatchReconciler(batches, results, blobs, jobs),
+      [BatchStore, ResultStore, BlobStore, BatchJobs, Cancellations],
+      (batches: BatchStore, results: ResultStore, blobs: BlobStore, jobs: BatchJobs, cancellations: Cancellations) =>
+        new BatchReconciler(batches, results, blobs, jobs, cancellations),
     ),
     Drain,
     GroupAnswerer,

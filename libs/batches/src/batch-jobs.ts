@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { BatchRecord } from './batch-record.js';
 import {
   BATCH_PRIORITY,
   type BatchGroupJob,
@@ -34,6 +35,11 @@ export class BatchJobs {
   async finalize(batchId: string): Promise<void> {
     const data: FinalizingJob = { batchId };
     await this.ensure(FINALIZING_QUEUE, batchId, data, REPEATABLE);
+  }
+
+  /** Ends a batch early: a batch that is being planned only once its planner has let go of it. */
+  async endEarly({ id, in_progress_at }: BatchRecord): Promise<void> {
+    await (in_progress_at === undefined ? this.plan(id) : this.finalize(id));
   }
 
   async answerGroup(model: string, batchId: string, group: number): Promise<void> {

@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
-import { RedisResultStore } from '@app/results';
+import { Cancellations, RedisResultStore } from '@app/results';
 import { FileSystemBlobStore } from '@app/storage';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -33,6 +34,7 @@ let blobs: FileSystemBlobStore;
 let batches: RedisBatchStore;
 let files: RedisFileStore;
 let results: RedisResultStore;
+let cancellations: Cancellations;
 let jobs: BatchJobs;
 let planner: BatchPlanner;
 let narrowPlanner: BatchPlanner;
@@ -49,6 +51,7 @@ beforeAll(async () => {
   batches = new RedisBatchStore(redis, RETENTION_SECONDS);
   files = new RedisFileStore(redis);
   results = new RedisResultStore(redis);
+  cancellations = new Cancellations(redis);
   jobs = new BatchJobs(redis);
   const encoder: PromptEncoder = {
     contextLength: model.hyperparameters.contextLength,
@@ -70,6 +73,7 @@ afterAll(async () => {
   await groups?.close();
   await jobs?.close();
   await results?.close();
+  await cancellations?.close();
   redis?.disconnect();
   await model?.close();
   await server?.stop();
@@ -360,7 +364,7 @@ describe('BatchPlanner', () => {
 
 describe('BatchReconciler and BatchFinalizer', () => {
   it('bring a batch to its end whatever got lost, once', async () => {
-    const reconciler = new BatchReconciler(batches, results, blobs, jobs);
+    const reconciler = new BatchReconciler(batches, results, blobs, jobs, cancellations);
     const finalizer = new BatchFinalizer(batches, files, results, blobs, RETENTION_SECONDS);
     const planning = new Queue('planning', { connection: redis, prefix: QUEUE_PREFIX });
     const finalizing = new Queue('finalizing', { connection: redis, prefix: QUEUE_PREFIX });
@@ -443,3 +447,78 @@ function abortAfter(count: number): AbortSignal {
   };
   return signal;
 }
+
+describe('a batch that ends early', () => {
+  const finalizer = () => new BatchFinalizer(batches, files, results, blobs, RETENTION_SECONDS);
+  const linesOf = async (fileId: string) =>
+    (await blobs.read(fileBlobKey(fileId)))
+      .toString()
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text));
+
+  it('expires with what is complete, and takes no answer afterwards', async () => {
+    const reconciler = new BatchReconciler(batches, results, blobs, jobs, cancellations);
+    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), { bad: 1 }], { expires_at: 2 });
+    await planner.plan(batch.id);
+    await results.record(batch.id, 1, answeredItem('b', { said: 'bye' }));
+    const watch = await cancellations.watch(batch.id);
+    expect(watch.signal.aborted).toBe(false);
+    const aborted = once(watch.signal, 'abort');
+    await reconciler.reconcile();
+    await aborted;
+    await watch.stop();
+    const finalizing = new Queue('finalizing', { connection: redis, prefix: QUEUE_PREFIX });
+    expect(await finalizing.getJob(batch.id)).toBeDefined();
+    await finalizing.close();
+    expect(await batches.get(batch.id)).toMatchObject({ status: 'finalizing', expired_at: expect.any(Number) });
+    await reconciler.reconcile();
+    await finalizer().finalize(batch.id);
+    await finalizer().finalize(batch.id);
+    await results.record(batch.id, 0, answeredItem('a', { said: 'too late' }));
+    const ended = await batches.get(batch.id);
+    expect(ended).toMatchObject({ status: 'expired', expired_at: expect.any(Number) });
+    expect(await results.counts(batch.id)).toEqual({ total: 3, completed: 1, failed: 2 });
+    expect(await linesOf(ended!.output_file_id!)).toMatchObject([{ custom_id: 'b' }]);
+    expect(await linesOf(ended!.error_file_id!)).toMatchObject([
+      { custom_id: 'a', response: null, error: { code: 'batch_expired', message: expect.stringContaining('window') } },
+      { custom_id: null, error: { line: 3 } },
+    ]);
+    expect(await plansOf(batch.id)).toEqual([]);
+    expect(await batches.unfinished()).toEqual([]);
+  });
+
+  it.each([
+    ['before its planning', { status: 'cancelling', cancelling_at: 5 }],
+    ['before its planning, by time', { status: 'finalizing', expired_at: 5 }],
+  ] as const)('%s leaves nothing behind', async (_when, change) => {
+    const batch = await newBatch([line('a', 'Hello')], change);
+    await planner.plan(batch.id);
+    expect(await plansOf(batch.id)).toEqual([]);
+    await finalizer().finalize(batch.id);
+    expect((await batches.get(batch.id))?.status).toBe(change.status === 'cancelling' ? 'cancelled' : 'expired');
+    expect(await batches.unfinished()).toEqual([]);
+  });
+
+  it('while it is planned queues no group', async () => {
+    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye')]);
+    const cancelling: Pick<RedisBatchStore, 'transition'> = {
+      async transition(id, from, change) {
+        await batches.transition(id, ['validating'], { status: 'cancelling', cancelling_at: 7 });
+        return batches.transition(id, from, change);
+      },
+    };
+    const interrupted = Object.setPrototypeOf(cancelling, batches) as RedisBatchStore;
+    const encoder = { contextLength: 8192, encode: async () => Int32Array.of(1, 2, 3) };
+    const options = { model: MODEL, compression: { policy: 'full', budget: 1 }, maxLineBytes: 10_000, maxLines: 10 };
+    await new BatchPlanner(interrupted, files, results, blobs, jobs, encoder, options).plan(batch.id);
+    expect(await groupJobs()).toEqual([]);
+    await finalizer().finalize(batch.id);
+    const ended = await batches.get(batch.id);
+    expect(ended).toMatchObject({ status: 'cancelled', cancelling_at: 7, cancelled_at: expect.any(Number) });
+    expect(await linesOf(ended!.error_file_id!)).toMatchObject([
+      { custom_id: 'a', error: { code: 'batch_cancelled' } },
+      { custom_id: 'b', error: { code: 'batch_cancelled' } },
+    ]);
+  });
+});

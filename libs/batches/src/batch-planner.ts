@@ -5,7 +5,7 @@ import { BlobStorageError, type BlobStore } from '@app/storage';
 import { Logger } from '@nestjs/common';
 import { BATCH_ENDPOINT } from './batch-item.js';
 import { type BatchJobs, groupPlanKey } from './batch-jobs.js';
-import type { BatchError, BatchRecord, BatchStore } from './batch-record.js';
+import { type BatchError, type BatchRecord, type BatchStore, endsEarly } from './batch-record.js';
 import {
   type BatchSurvey,
   InvalidBatchError,
@@ -72,6 +72,7 @@ export class BatchPlanner {
    */
   async plan(batchId: string, signal?: AbortSignal): Promise<void> {
     const batch = await this.batches.get(batchId);
+    if (batch && endsEarly(batch)) return this.jobs.finalize(batchId);
     if (!batch || (batch.status !== 'validating' && batch.status !== 'in_progress')) return;
     let manifest = await readPlanManifest(this.blobs, batchId);
     if (!manifest) {
@@ -84,6 +85,8 @@ export class BatchPlanner {
       }
     }
     await this.batches.transition(batchId, ['validating'], { status: 'in_progress', in_progress_at: unixSeconds() });
+    const planned = await this.batches.get(batchId);
+    if (planned && endsEarly(planned)) return this.jobs.finalize(batchId);
     for (let group = 0; group < manifest.groups; group++) await this.jobs.answerGroup(manifest.model, batchId, group);
     const { total, completed, failed } = await this.results.counts(batchId);
     if (completed + failed >= total) await this.jobs.finalize(batchId);

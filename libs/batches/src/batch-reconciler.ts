@@ -1,7 +1,7 @@
-import type { ResultStore } from '@app/results';
+import type { Cancellations, ResultStore } from '@app/results';
 import type { BlobStore } from '@app/storage';
 import type { BatchJobs } from './batch-jobs.js';
-import type { BatchStore } from './batch-record.js';
+import { type BatchRecord, type BatchStore, endsEarly } from './batch-record.js';
 import { readPlanManifest } from './plan-manifest.js';
 
 /**
@@ -17,13 +17,21 @@ export class BatchReconciler {
     private readonly results: ResultStore,
     private readonly blobs: BlobStore,
     private readonly jobs: BatchJobs,
+    private readonly cancellations: Cancellations,
   ) {}
 
   /** One look at all batches that have not ended. */
   async reconcile(): Promise<void> {
     const seen = new Map<string, number>();
     for (const batchId of await this.batches.unfinished()) {
-      const status = (await this.batches.get(batchId))?.status;
+      const batch = await this.batches.get(batchId);
+      if (!batch) continue;
+      if (isOverdue(batch)) await this.expire(batchId);
+      if (isOverdue(batch) || endsEarly(batch)) {
+        await this.jobs.endEarly(batch);
+        continue;
+      }
+      const { status } = batch;
       if (status === 'validating') await this.jobs.plan(batchId);
       if (status === 'finalizing') await this.jobs.finalize(batchId);
       if (status !== 'in_progress') continue;
@@ -35,6 +43,15 @@ export class BatchReconciler {
     this.seen = seen;
   }
 
+  /** Stops whoever works on it. */
+  private async expire(batchId: string): Promise<void> {
+    const now = Math.floor(Date.now() / 1000);
+    const change = { status: 'finalizing', finalizing_at: now, expired_at: now } as const;
+    if (await this.batches.transition(batchId, ['validating', 'in_progress'], change)) {
+      await this.cancellations.cancel(batchId);
+    }
+  }
+
   private async requeueGroups(batchId: string): Promise<void> {
     const manifest = await readPlanManifest(this.blobs, batchId);
     if (!manifest) return this.jobs.plan(batchId);
@@ -43,3 +60,6 @@ export class BatchReconciler {
     for (let group = 0; group < manifest.groups; group++) await this.jobs.answerGroup(manifest.model, batchId, group);
   }
 }
+
+const isOverdue = ({ status, expires_at }: BatchRecord): boolean =>
+  (status === 'validating' || status === 'in_progress') && expires_at !== undefined && expires_at * 1000 <= Date.now();

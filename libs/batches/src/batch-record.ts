@@ -22,14 +22,22 @@ export const newBatchId = (): string => `batch_${randomUUID().replaceAll('-', ''
 export interface BatchRecord {
   readonly id: string;
   readonly endpoint: string;
+  /** That all its lines ask. */
+  readonly model?: string;
   readonly input_file_id: string;
   readonly completion_window: string;
   readonly status: BatchStatus;
   readonly created_at: number;
+  /** End of the completion window: what is not answered by then is not answered any more. */
+  readonly expires_at?: number;
   readonly in_progress_at?: number;
   readonly finalizing_at?: number;
   readonly completed_at?: number;
   readonly failed_at?: number;
+  /** Set when its time is up, before it is `expired`: what is complete is written first. */
+  readonly expired_at?: number;
+  readonly cancelling_at?: number;
+  readonly cancelled_at?: number;
   readonly output_file_id?: string;
   readonly error_file_id?: string;
   readonly errors?: readonly BatchError[];
@@ -39,6 +47,10 @@ export interface BatchRecord {
   /** Batch-wide compression request; a line's own wins over it. */
   readonly compression?: CompressionRequest;
 }
+
+/** How a batch ends whose open items are not answered any more; undefined where it goes on. */
+export const endsEarly = (batch: BatchRecord): 'cancelled' | 'expired' | undefined =>
+  batch.status === 'cancelling' ? 'cancelled' : batch.expired_at !== undefined ? 'expired' : undefined;
 
 /** OpenAI's `expires_after`. */
 export interface ExpiresAfter {

@@ -21,6 +21,7 @@ export type {
   ContentPart,
 } from './chat-completion.dto.js';
 export { planChat } from './chat-plan.js';
+export { completionSeconds } from './completion-window.js';
 export type { CompressionChoice, CompressionRequest } from './compression.js';
 export { DocumentReader, type DocumentReaderOptions, type TextMessage } from './documents.js';
 export {

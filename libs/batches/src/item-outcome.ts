@@ -18,6 +18,19 @@ export function unreadableLine(line: number, { code, message }: UnreadableLineEr
   return { id: newItemId(), custom_id: null, response: null, error: { code, message, line } };
 }
 
+const UNANSWERED = {
+  cancelled: { code: 'batch_cancelled', message: 'The batch was cancelled before this request was answered.' },
+  expired: {
+    code: 'batch_expired',
+    message: 'This request could not be answered before the completion window of its batch ended.',
+  },
+};
+
+/** An item whose batch ended before it was answered. */
+export function unansweredItem(customId: string, ending: keyof typeof UNANSWERED): ItemResult {
+  return { id: newItemId(), custom_id: customId, response: null, error: UNANSWERED[ending] };
+}
+
 /** An item that was answered. */
 export function answeredItem(customId: string, body: unknown): ItemResult {
   const response = { status_code: 200, request_id: newRequestId(), body };

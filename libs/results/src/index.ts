@@ -1,4 +1,5 @@
-export { type ItemResult, isSuccess } from './item-result.js';
+export { Cancellations, type CancellationWatch } from './cancellations.js';
+export { type ItemResult, isSuccess, type TokenUsage } from './item-result.js';
 export { MissingResultsError, type OutputFiles, writeOutputFiles } from './output-files.js';
 export {
   assertRedisReady,

@@ -5,11 +5,17 @@
 export const resultKeys = (batchId: string) => ({
   /** Hash: item index -> `ItemResult` as JSON. */
   items: `longhaul:results:{${batchId}}:items`,
-  /** Hash: total, completed, failed; expires_at (Unix seconds) once the batch's end is known. */
+  /** Hash: total, completed, failed; input_tokens, cached_tokens, output_tokens; expires_at (Unix seconds) once the batch's end is known. */
   counts: `longhaul:results:{${batchId}}:counts`,
   /** Hash: group -> runs that began. */
   attempts: `longhaul:results:{${batchId}}:attempts`,
 });
+
+/** String: set while a batch or a chat completion is cancelled. */
+export const cancelKey = (id: string): string => `longhaul:results:{${id}}:cancelled`;
+
+/** Channel on which a cancellation is told. */
+export const cancelChannel = (id: string): string => `longhaul:cancel:{${id}}`;
 
 /** Channel of a batch's `ProgressEvent`s. */
 export const progressChannel = (batchId: string): string => `longhaul:progress:{${batchId}}`;

@@ -47,6 +47,20 @@ const collector = () => {
 };
 
 describe('RedisResultStore', () => {
+  it('adds up the tokens of what was answered, once', async () => {
+    const answered = (usage: object): ItemResult => ({
+      ...result(0),
+      response: { status_code: 200, request_id: 'r', body: { usage } },
+    });
+    const usage = { prompt_tokens: 10, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 7 } };
+    await store.record('u', 0, answered(usage));
+    await store.record('u', 0, answered(usage));
+    await store.record('u', 1, answered({ prompt_tokens: 5, completion_tokens: 1 }));
+    await store.record('u', 2, result(2, false));
+    expect(await store.usage('u')).toEqual({ input: 15, cached: 7, output: 4 });
+    expect(await store.usage('none')).toEqual({ input: 0, cached: 0, output: 0 });
+  });
+
   it('gives back what was recorded and counts it', async () => {
     await store.expect('b', 3);
     expect(await store.record('b', 1, result(1))).toEqual({

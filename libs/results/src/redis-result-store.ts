@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { type ItemResult, isSuccess } from './item-result.js';
+import { type ItemResult, isSuccess, type TokenUsage, usageOf } from './item-result.js';
 import { ProgressSubscriber } from './progress-subscriber.js';
 import { progressChannel, resultKeys } from './redis-keys.js';
 import { type ResultScripts, withResultScripts } from './redis-scripts.js';
@@ -27,6 +27,7 @@ export class RedisResultStore extends ResultStore {
   override async record(batchId: string, index: number, result: ItemResult): Promise<Recorded> {
     const keys = resultKeys(batchId);
     const ok = isSuccess(result);
+    const { input, cached, output } = usageOf(result);
     const event: Omit<ProgressEvent, 'counts'> = { batchId, index, customId: result.custom_id, ok };
     const [first, total, completed, failed] = await this.redis.recordItem(
       keys.items,
@@ -37,6 +38,9 @@ export class RedisResultStore extends ResultStore {
       progressChannel(batchId),
       // The script knows the counts, so it writes the end of the object.
       JSON.stringify(event).slice(0, -1),
+      input,
+      cached,
+      output,
     );
     return { first: first === 1, counts: { total, completed, failed } };
   }
@@ -57,6 +61,12 @@ export class RedisResultStore extends ResultStore {
   override async counts(batchId: string): Promise<ResultCounts> {
     const found = await this.redis.hmget(resultKeys(batchId).counts, 'total', 'completed', 'failed');
     return { total: Number(found[0] ?? 0), completed: Number(found[1] ?? 0), failed: Number(found[2] ?? 0) };
+  }
+
+  override async usage(batchId: string): Promise<TokenUsage> {
+    const names = ['input_tokens', 'cached_tokens', 'output_tokens'];
+    const [input, cached, output] = await this.redis.hmget(resultKeys(batchId).counts, ...names);
+    return { input: Number(input ?? 0), cached: Number(cached ?? 0), output: Number(output ?? 0) };
   }
 
   override async get(batchId: string, index: number): Promise<ItemResult | undefined> {

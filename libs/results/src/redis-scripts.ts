@@ -3,12 +3,18 @@ import type { Redis } from 'ioredis';
 /**
  * Stores an item unless it is there, moves the counters, tells the listeners. Results outlive `expires_at` by nobody's
  * late write: what is made after the expiry was set expires with the rest.
- * KEYS: items, counts. ARGV: index, result, counter to move, channel, event as JSON without its counts and brace.
+ * KEYS: items, counts. ARGV: index, result, counter to move, channel, event as JSON without its counts and brace, then
+ * input, cached and output tokens.
  * Returns {1 if it was the first, total, completed, failed}.
  */
 const RECORD = `
 local first = redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
-if first == 1 then redis.call('HINCRBY', KEYS[2], ARGV[3], 1) end
+if first == 1 then
+  redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
+  redis.call('HINCRBY', KEYS[2], 'input_tokens', ARGV[6])
+  redis.call('HINCRBY', KEYS[2], 'cached_tokens', ARGV[7])
+  redis.call('HINCRBY', KEYS[2], 'output_tokens', ARGV[8])
+end
 local found = redis.call('HMGET', KEYS[2], 'total', 'completed', 'failed', 'expires_at')
 local total, completed, failed = tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0)
 if first == 1 then
@@ -38,6 +44,9 @@ export interface ResultScripts {
     counter: 'completed' | 'failed',
     channel: string,
     event: string,
+    inputTokens: number,
+    cachedTokens: number,
+    outputTokens: number,
   ): Promise<[first: number, total: number, completed: number, failed: number]>;
   expireResults(items: string, counts: string, attempts: string, unixSeconds: number): Promise<null>;
 }

@@ -1,4 +1,4 @@
-import type { ItemResult } from './item-result.js';
+import type { ItemResult, TokenUsage } from './item-result.js';
 
 /** Counters of one batch; they move with the items in one atomic step. */
 export interface ResultCounts {
@@ -32,6 +32,8 @@ export abstract class ResultStore {
   /** Which of `indices` are recorded already. */
   abstract recorded(batchId: string, indices: readonly number[]): Promise<Set<number>>;
   abstract counts(batchId: string): Promise<ResultCounts>;
+  /** Of all items that were answered. */
+  abstract usage(batchId: string): Promise<TokenUsage>;
   abstract get(batchId: string, index: number): Promise<ItemResult | undefined>;
   /** All results in index order, read in slices so that a batch never has to fit in memory. */
   abstract all(batchId: string): AsyncIterable<{ index: number; result: ItemResult }>;

@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, UseGuards } from '@nestjs/common';
+import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { toBatchObject } from './batch-object.js';
 import { BatchesService } from './batches.service.js';
@@ -13,7 +14,7 @@ export class BatchesController {
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
   async create(@Body() request: CreateBatchDto) {
-    return toBatchObject(await this.batches.create(request), { total: 0, completed: 0, failed: 0 });
+    return toBatchObject(await this.batches.create(request));
   }
 
   @Get()
@@ -21,7 +22,7 @@ export class BatchesController {
     const { batches, hasMore } = await this.batches.list(query);
     return {
       object: 'list',
-      data: batches.map(({ batch, counts }) => toBatchObject(batch, counts)),
+      data: batches.map(toBatchObject),
       first_id: batches[0]?.batch.id ?? null,
       last_id: batches.at(-1)?.batch.id ?? null,
       has_more: hasMore,
@@ -30,7 +31,12 @@ export class BatchesController {
 
   @Get(':id')
   async get(@Param('id') id: string) {
-    const { batch, counts } = await this.batches.get(id);
-    return toBatchObject(batch, counts);
+    return toBatchObject(await this.batches.get(id));
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto) {
+    return toBatchObject(await this.batches.cancel(id));
   }
 }

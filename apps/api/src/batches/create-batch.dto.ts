@@ -1,4 +1,4 @@
-import { BATCH_ENDPOINT } from '@app/batches';
+import { BATCH_ENDPOINT, completionSeconds } from '@app/batches';
 import { Type } from 'class-transformer';
 import { Allow, IsIn, IsNotEmpty, IsObject, IsOptional, IsString, ValidateBy, ValidateNested } from 'class-validator';
 import { ExpiresAfterDto } from '../expires-after.dto.js';
@@ -17,7 +17,11 @@ export class CreateBatchDto {
   @IsIn([BATCH_ENDPOINT], { message: `must be '${BATCH_ENDPOINT}'` })
   readonly endpoint!: string;
 
-  @IsIn(['24h'], { message: "must be '24h'" })
+  /** OpenAI knows '24h' only. */
+  @ValidateBy(
+    { name: 'isCompletionWindow', validator: { validate: (value) => completionSeconds(value) !== undefined } },
+    { message: "must be '24h', or another time of at most 30 days such as '90s', '15m' or '7d'" },
+  )
   readonly completion_window!: string;
 
   @IsOptional()
