@@ -33,7 +33,9 @@ describe('loadConfig', () => {
       documentSeconds: 60,
       documentMemoryBytes: 805_306_368,
       lockSeconds: 30,
-      maxGroups: 2,
+      spillDir: resolve('.longhaul/spill'),
+      spillBytes: 0,
+      maxGroups: 4,
       maxGroupAttempts: 10,
       retentionDays: 30,
       chatTimeoutSeconds: 600,
@@ -59,6 +61,9 @@ describe('loadConfig', () => {
       LONGHAUL_DOCUMENT_SECONDS: '6',
       LONGHAUL_DOCUMENT_MEMORY_MIB: '256',
       LONGHAUL_LOCK_SECONDS: '5',
+      LONGHAUL_KV_MEMORY: '4GiB',
+      LONGHAUL_SPILL_DIR: '/var/spill',
+      LONGHAUL_SPILL_BYTES: '1.5 GB',
       LONGHAUL_MAX_GROUPS: '6',
       LONGHAUL_MAX_GROUP_ATTEMPTS: '4',
       LONGHAUL_RETENTION_DAYS: '1',
@@ -83,6 +88,9 @@ describe('loadConfig', () => {
       documentSeconds: 6,
       documentMemoryBytes: 268_435_456,
       lockSeconds: 5,
+      kvMemoryBytes: 4_294_967_296,
+      spillDir: '/var/spill',
+      spillBytes: 1_500_000_000,
       maxGroups: 6,
       maxGroupAttempts: 4,
       retentionDays: 1,
@@ -112,6 +120,8 @@ describe('loadConfig', () => {
       LONGHAUL_DOCUMENT_SECONDS: '0',
       LONGHAUL_DOCUMENT_MEMORY_MIB: '64',
       LONGHAUL_LOCK_SECONDS: '1.5',
+      LONGHAUL_KV_MEMORY: '4 gigs',
+      LONGHAUL_SPILL_BYTES: '-1',
       LONGHAUL_MAX_GROUPS: '0',
       LONGHAUL_MAX_GROUP_ATTEMPTS: 'many',
       LONGHAUL_RETENTION_DAYS: 'NaN',
@@ -122,9 +132,10 @@ describe('loadConfig', () => {
     };
     const error = errorOf(bad);
     expect(error.variables.map(({ variable }) => variable).sort()).toEqual(Object.keys(bad).sort());
-    expect(error.message).toContain('20 environment variables cannot be used');
+    expect(error.message).toContain('22 environment variables cannot be used');
     expect(error.message).toContain('PORT: expected an integer from 0 to 65535, found "70000"');
     expect(error.message).toContain('LONGHAUL_PRECISION: expected one of q8, f32, found "fp8"');
+    expect(error.message).toContain('LONGHAUL_KV_MEMORY: expected bytes with a unit, like 512MB, 4GiB or 1048576');
     expect(error.message).toContain('LONGHAUL_LOG_JSON: expected true or false, found "yes"');
     expect(error.message).not.toContain('secret');
   });
@@ -148,6 +159,24 @@ describe('loadConfig', () => {
           expected: 'policy:budget with 0 < budget <= 1 (kvmerger:0.35), or full',
           found: JSON.stringify(text),
         },
+      ]);
+    },
+  );
+
+  it.each([
+    ['512MB', 512_000_000],
+    ['512 MiB', 536_870_912],
+    ['0.5gib', 536_870_912],
+    ['1048576', 1_048_576],
+  ])('reads %s as so many bytes', (text, bytes) => {
+    expect(loadConfig({ LONGHAUL_KV_MEMORY: text }).kvMemoryBytes).toBe(bytes);
+  });
+
+  it.each(['1', '100KB', '1e9', '4G', 'GiB', '1.5.5MB', '99999999TiB'])(
+    'refuses %s as memory for keys and values',
+    (text) => {
+      expect(errorOf({ LONGHAUL_KV_MEMORY: text }).variables.map(({ variable }) => variable)).toEqual([
+        'LONGHAUL_KV_MEMORY',
       ]);
     },
   );

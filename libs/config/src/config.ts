@@ -1,7 +1,8 @@
 import 'reflect-metadata';
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { plainToInstance } from 'class-transformer';
 import { validateSync } from 'class-validator';
+import { parseByteSize } from './byte-size.js';
 import { type CompressionSetting, parseCompression } from './compression-setting.js';
 import { ConfigError } from './config-error.js';
 import { Environment, type LOG_LEVELS, MIB, type PRECISIONS } from './environment.js';
@@ -37,7 +38,13 @@ export abstract class Config {
   abstract readonly documentMemoryBytes: number;
   /** BullMQ's job lock, and the interval at which stalled jobs are looked for. */
   abstract readonly lockSeconds: number;
-  /** Document groups and chats that a worker answers at once. */
+  /** Bytes that keys and values may take in a worker; undefined: half of what its machine or container has left. */
+  abstract readonly kvMemoryBytes: number | undefined;
+  /** Absolute. Where caches go that there is no room for in memory. */
+  abstract readonly spillDir: string;
+  /** Bytes that they may take there; 0: they go nowhere. */
+  abstract readonly spillBytes: number;
+  /** Most document groups and chats that a worker answers at once. */
   abstract readonly maxGroups: number;
   /** Runs of one document group before its remaining items are given up. */
   abstract readonly maxGroupAttempts: number;
@@ -73,12 +80,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     );
   }
   const modelPath = resolve(variables.LONGHAUL_MODEL);
+  const dataDir = resolve(variables.LONGHAUL_DATA_DIR);
   return {
     port: variables.PORT,
     host: variables.LONGHAUL_HOST,
     metricsPort: variables.LONGHAUL_METRICS_PORT,
     redisUrl: variables.REDIS_URL,
-    dataDir: resolve(variables.LONGHAUL_DATA_DIR),
+    dataDir,
     modelPath,
     modelId: variables.LONGHAUL_MODEL_ID || modelIdOf(basename(modelPath)),
     precision: variables.LONGHAUL_PRECISION,
@@ -91,6 +99,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     documentSeconds: variables.LONGHAUL_DOCUMENT_SECONDS,
     documentMemoryBytes: variables.LONGHAUL_DOCUMENT_MEMORY_MIB * MIB,
     lockSeconds: variables.LONGHAUL_LOCK_SECONDS,
+    kvMemoryBytes: variables.LONGHAUL_KV_MEMORY === undefined ? undefined : parseByteSize(variables.LONGHAUL_KV_MEMORY),
+    spillDir: variables.LONGHAUL_SPILL_DIR === '' ? join(dataDir, 'spill') : resolve(variables.LONGHAUL_SPILL_DIR),
+    spillBytes: parseByteSize(variables.LONGHAUL_SPILL_BYTES)!,
     maxGroups: variables.LONGHAUL_MAX_GROUPS,
     maxGroupAttempts: variables.LONGHAUL_MAX_GROUP_ATTEMPTS,
     retentionDays: variables.LONGHAUL_RETENTION_DAYS,

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Expose, Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsInt, IsOptional, IsUrl, Matches, Max, Min, ValidateBy } from 'class-validator';
+import { parseByteSize } from './byte-size.js';
 import { parseCompression } from './compression-setting.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'] as const;
@@ -20,6 +21,16 @@ function Integer(min: number, max: number): PropertyDecorator {
   ];
   return (target, key) => {
     for (const decorate of decorators) decorate(target, key as string);
+  };
+}
+
+/** A number of bytes with a unit, `min` or more. */
+function ByteSize(min: number): PropertyDecorator {
+  const validate = (value: unknown): boolean => (parseByteSize(String(value)) ?? -1) >= min;
+  const message = `bytes with a unit, like 512MB, 4GiB or ${min}`;
+  return (target, key) => {
+    Expose()(target, key);
+    ValidateBy({ name: 'byteSize', validator: { validate } }, { message })(target, key as string);
   };
 }
 
@@ -94,8 +105,18 @@ export class Environment {
   @Integer(1, 3600)
   LONGHAUL_LOCK_SECONDS = 30;
 
+  @IsOptional()
+  @ByteSize(MIB)
+  LONGHAUL_KV_MEMORY?: string;
+
+  @Expose()
+  LONGHAUL_SPILL_DIR = '';
+
+  @ByteSize(0)
+  LONGHAUL_SPILL_BYTES = '0';
+
   @Integer(1, 64)
-  LONGHAUL_MAX_GROUPS = 2;
+  LONGHAUL_MAX_GROUPS = 4;
 
   @Integer(1, 1000)
   LONGHAUL_MAX_GROUP_ATTEMPTS = 10;
