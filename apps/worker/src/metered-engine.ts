@@ -1,4 +1,12 @@
-import type { CacheHandle, EnginePort, GenerateRequest, Generation, HeldCache, PrefillRequest } from '@app/inference';
+import type {
+  AnswerPiece,
+  CacheHandle,
+  EnginePort,
+  GenerateRequest,
+  Generation,
+  HeldCache,
+  PrefillRequest,
+} from '@app/inference';
 import type { EngineMetrics } from '@app/telemetry';
 
 /** An engine that counts what it holds and does. */
@@ -26,8 +34,12 @@ export class MeteredEngine implements EnginePort {
     return cache;
   }
 
-  async generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
-    const generation = await this.engine.generate(request, signal);
+  async generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+    onPiece?: (piece: AnswerPiece) => void,
+  ): Promise<Generation> {
+    const generation = await this.engine.generate(request, signal, onPiece);
     this.metrics.items.inc();
     this.metrics.answerTokens.inc(generation.tokens.length);
     return generation;

@@ -1,5 +1,5 @@
 import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
-import type { GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
+import type { AnswerPiece, GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
 import { tokenLogprobs } from './logprobs.js';
 import { createSampler, type Prediction, type Sampler } from './sampler.js';
 import { StopStrings } from './stop-strings.js';
@@ -16,10 +16,14 @@ export class Answer {
   private readonly text: StopStrings;
   private readonly tokens: number[] = [];
   private readonly logprobs: GeneratedToken[] = [];
+  /** Of the text and of `logprobs`, what `onPiece` was told. */
+  private toldText = 0;
+  private toldLogprobs = 0;
 
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly sampling: SamplingOptions,
+    private readonly onPiece?: (piece: AnswerPiece) => void,
   ) {
     this.sample = createSampler(sampling);
     this.pieces = new TokenTextDecoder(tokenizer);
@@ -47,8 +51,16 @@ export class Answer {
     else if (this.tokens.length === maxTokens) {
       const cut = this.text.push(this.pieces.end());
       this.end(cut === undefined ? 'length' : 'stop', cut);
-    }
+    } else this.tell();
     return token;
+  }
+
+  private tell(): void {
+    const { certain, all } = this.text;
+    if (this.onPiece === undefined || certain <= this.toldText) return;
+    this.onPiece({ text: all.slice(this.toldText, certain), logprobs: this.logprobs.slice(this.toldLogprobs) });
+    this.toldText = certain;
+    this.toldLogprobs = this.logprobs.length;
   }
 
   /** @param stopped the text before a stop string, where one was found */

@@ -2,7 +2,7 @@ import type { Tokenizer } from '@app/gguf-model';
 import { Answer } from './answer.js';
 import type { DecodeRuns } from './decode-runs.js';
 import { EngineAbortedError } from './engine-errors.js';
-import type { GenerateRequest, Generation } from './engine-port.js';
+import type { AnswerPiece, GenerateRequest, Generation } from './engine-port.js';
 import type { HeldPrefix } from './held-prefix.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
@@ -59,9 +59,10 @@ export class ContinuousBatch {
     prefix: HeldPrefix,
     { suffix, sampling }: Omit<GenerateRequest, 'handle'>,
     signal?: AbortSignal,
+    onPiece?: (piece: AnswerPiece) => void,
   ): Promise<Generation> {
     return new Promise((resolve, reject) => {
-      const answer = new Answer(this.tokenizer, sampling);
+      const answer = new Answer(this.tokenizer, sampling, onPiece);
       const state = { tail: undefined, next: -1, suffixBegun: 0, suffixRead: 0 };
       this.waiting.push({ prefix, suffix, sampling, signal, answer, resolve, reject, ...state });
       this.going ??= this.go();

@@ -1,18 +1,26 @@
-import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
-import type { EngineModel, EnginePort } from './engine-port.js';
+import { ContextOverflowError, EngineAbortedError, KvMemoryExceededError, UnknownCacheError } from './engine-errors.js';
+import type { AnswerPiece, EngineModel, EnginePort } from './engine-port.js';
 
 /** Calls that cross to the engine's thread. */
 export type EngineMethod = 'prefill' | 'generate' | 'release' | 'close';
 
 /** From the worker's main thread to the engine's. */
 export type EngineRequest =
-  | { readonly kind: 'call'; readonly id: number; readonly method: EngineMethod; readonly argument: unknown }
+  | {
+      readonly kind: 'call';
+      readonly id: number;
+      readonly method: EngineMethod;
+      readonly argument: unknown;
+      /** Whether `piece` replies are wanted. */
+      readonly pieces: boolean;
+    }
   | { readonly kind: 'abort'; readonly id: number };
 
 /** From the engine's thread to the worker's main thread. */
 export type EngineReply =
   | { readonly kind: 'ready'; readonly model: EngineModel }
   | { readonly kind: 'failed'; readonly error: PlainError }
+  | { readonly kind: 'piece'; readonly id: number; readonly piece: AnswerPiece }
   | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError };
 
@@ -33,6 +41,13 @@ const REVIVE: Readonly<Record<string, (fields: Readonly<Record<string, unknown>>
   ContextOverflowError: (f) =>
     new ContextOverflowError(f['contextLength'] as number, f['promptTokens'] as number, f['maxTokens'] as number),
   EngineAbortedError: () => new EngineAbortedError(),
+  KvMemoryExceededError: (f) =>
+    new KvMemoryExceededError(
+      f['what'] as KvMemoryExceededError['what'],
+      f['tokens'] as number,
+      f['neededBytes'] as number,
+      f['limitBytes'] as number,
+    ),
   UnknownCacheError: (f) => new UnknownCacheError(f['handle'] as number),
 };
 
@@ -46,10 +61,8 @@ export function callEngine(
   method: EngineMethod,
   argument: unknown,
   signal: AbortSignal,
+  onPiece: ((piece: AnswerPiece) => void) | undefined,
 ): Promise<unknown> {
-  return (engine[method] as (argument: unknown, signal: AbortSignal) => Promise<unknown>).call(
-    engine,
-    argument,
-    signal,
-  );
+  const call = engine[method] as (argument: unknown, signal: AbortSignal, onPiece: unknown) => Promise<unknown>;
+  return call.call(engine, argument, signal, onPiece);
 }

@@ -6,8 +6,10 @@
  * `EngineAbortedError` at the next chunk or token, leaves nothing behind and no other call touched; a cache lives until
  * `release` or `close`, for calls that read it already until they end. What an item is answered does not depend on what
  * else goes on, but for the last bits of floating-point sums.
+ * Suffixes and answers never take more than `tailTokens`: where they would, the newest item waits and goes on later.
  * Deliberately not here: keys, values or tensors of any kind (a cache is an opaque handle), prompts as text, queues, Redis.
  */
+import type { HeadCalibration } from '@app/kv-policy';
 
 /** Names one compressed prefix held by the engine. Meaningless outside the engine that made it. */
 export type CacheHandle = number & { readonly brand: 'CacheHandle' };
@@ -92,6 +94,14 @@ export interface GeneratedToken extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
 
+/** What an answer has grown by, while it goes on; its end comes with the `Generation`. */
+export interface AnswerPiece {
+  /** Certain to be part of the answer: whole characters, and nothing that may yet become a stop string. Not empty. */
+  readonly text: string;
+  /** Of the tokens since the last piece; empty where log-probabilities were not asked for. */
+  readonly logprobs: readonly GeneratedToken[];
+}
+
 export interface Generation {
   readonly text: string;
   /** Generated tokens, the one that ended the turn not included. */
@@ -105,8 +115,10 @@ export interface Generation {
   readonly decodeSeconds: number;
 }
 
-/** What a client of the engine must know about its model. */
+/** What a client of the engine must know about its model and its memory. */
 export interface EngineModel {
+  /** Equal in engines that make the same cache of the same request: model file, precision and calibration. */
+  readonly identity: string;
   readonly contextLength: number;
   readonly layers: number;
   readonly kvHeads: number;
@@ -115,6 +127,12 @@ export interface EngineModel {
   readonly entryBytes: number;
   /** Most items that go on at once; further ones wait for one of them to end. */
   readonly itemsAtOnce: number;
+  /** Bytes that documents may take: while they are read (`planRead`), and what is held of them. The client sees to it. */
+  readonly documentBytes: number;
+  /** Most tokens of suffixes and answers that are held at once; those of one item must fit. */
+  readonly tailTokens: number;
+  /** Of its KV heads, where there is one. */
+  readonly calibration?: HeadCalibration;
   /** Why calibrated policies allocate uniformly, where they do. */
   readonly uncalibrated?: string;
 }
@@ -123,8 +141,12 @@ export interface EnginePort {
   readonly model: EngineModel;
   /** Reads a prefix and compresses its cache. Rejects with `ContextOverflowError` when it is longer than the context. */
   prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache>;
-  /** Answers one item from a held cache. The cache is left as it was. Rejects with `ContextOverflowError` (prefix + suffix + maxTokens > context). */
-  generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation>;
+  /**
+   * Answers one item from a held cache. The cache is left as it was. `onPiece` is told of the answer as it grows, in order
+   * and before the promise resolves. Rejects with `ContextOverflowError` (prefix + suffix + maxTokens > context)
+   * and `KvMemoryExceededError` (suffix + maxTokens > `tailTokens`).
+   */
+  generate(request: GenerateRequest, signal?: AbortSignal, onPiece?: (piece: AnswerPiece) => void): Promise<Generation>;
   release(handle: CacheHandle): Promise<void>;
   /** Ends the engine; calls under way reject with `EngineAbortedError`. */
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Engine, type EngineOptions } from './engine.js';
 import { callEngine, type EngineReply, type EngineRequest, toPlainError } from './engine-messages.js';
+import type { AnswerPiece } from './engine-port.js';
 
 /** Entry of the engine's thread: opens the engine, then executes calls as they come; `close` after all others. */
 async function main(): Promise<void> {
@@ -15,12 +16,13 @@ async function main(): Promise<void> {
       calls.get(request.id)?.abort.abort();
       return;
     }
-    const { id, method, argument } = request;
+    const { id, method, argument, pieces } = request;
+    const onPiece = pieces ? (piece: AnswerPiece) => reply({ kind: 'piece', id, piece }) : undefined;
     const abort = new AbortController();
     const before = method === 'close' ? [...calls.values()] : [];
     for (const call of before) call.abort.abort();
     const ended = Promise.all(before.map((call) => call.ended))
-      .then(() => callEngine(engine, method, argument, abort.signal))
+      .then(() => callEngine(engine, method, argument, abort.signal, onPiece))
       .then(
         (result) => reply({ kind: 'result', id, result }),
         (error) => reply({ kind: 'error', id, error: toPlainError(error) }),

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Engine } from './engine.js';
 import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
-import type { SamplingOptions } from './engine-port.js';
+import type { AnswerPiece, SamplingOptions } from './engine-port.js';
 
 const greedy: SamplingOptions = { temperature: 0, topP: 1, maxTokens: 12, stop: [] };
 const full = { policy: 'full', budget: 1 };
@@ -105,6 +105,27 @@ describe('engine', () => {
     expect(cut.finishReason).toBe('stop');
     expect(cut.text).toBe(whole.text.slice(0, whole.text.indexOf(stop)));
     expect(whole.finishReason).toBe('length');
+    await engine.release(handle);
+  });
+
+  test('tells of an answer as it grows, never more than it will be', async () => {
+    const { handle } = await engine.prefill({ tokens: document, compression: full });
+    const ask = async (stop: string[]) => {
+      const pieces: AnswerPiece[] = [];
+      const request = { handle, suffix: question, sampling: { ...greedy, topLogprobs: 1, stop } };
+      const answer = await engine.generate(request, undefined, (piece) => pieces.push(piece));
+      const told = pieces.map(({ text }) => text).join('');
+      expect(answer.text.startsWith(told)).toBe(true);
+      for (const { text } of pieces) expect(text).not.toBe('');
+      const logprobs = pieces.flatMap((piece) => piece.logprobs);
+      expect(answer.logprobs?.slice(0, logprobs.length)).toEqual(logprobs);
+      return { answer, told };
+    };
+    const { answer, told } = await ask([]);
+    expect(told.length).toBeGreaterThan(0);
+    const stop = answer.text.slice(4, 8);
+    const stopped = await ask([stop]);
+    expect(stopped.answer.text).toBe(answer.text.slice(0, answer.text.indexOf(stop)));
     await engine.release(handle);
   });
 

@@ -1,11 +1,13 @@
+import { createHash } from 'node:crypto';
 import { GgufModel } from '@app/gguf-model';
-import { createPolicy, type HeadCalibration } from '@app/kv-policy';
+import type { HeadCalibration } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { type Calibration, calibrationPath, readCalibration } from './calibration-file.js';
 import { ContinuousBatch, MAX_ITEMS } from './continuous-batch.js';
 import { DecodeRuns } from './decode-runs.js';
-import { ContextOverflowError, UnknownCacheError } from './engine-errors.js';
+import { ContextOverflowError, KvMemoryExceededError, UnknownCacheError } from './engine-errors.js';
 import type {
+  AnswerPiece,
   CacheHandle,
   EngineModel,
   EnginePort,
@@ -15,8 +17,10 @@ import type {
   PrefillRequest,
 } from './engine-port.js';
 import { compress, entryBytes, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
+import { defaultKvBytes, divideKvMemory, LetGo } from './kv-memory.js';
 import { ModelFiles, type Precision } from './model-files.js';
 import { PREFILL_CHUNK, readPrefix, scoreQuestions } from './prefix-reader.js';
+import { planRead } from './read-plan.js';
 import { Sessions } from './sessions.js';
 import { type Turn, Turns } from './turns.js';
 
@@ -28,13 +32,15 @@ export interface EngineOptions {
   readonly precision: Precision;
   /** Threads of the matrix products. */
   readonly threads: number;
+  /** Bytes that keys and values may take; default: half of what the machine or container has left once the model is there. */
+  readonly kvBytes?: number | undefined;
 }
 
 /** The engine itself, in the calling thread, which it blocks while a graph runs. Workers use `startEngine`. */
 export class Engine implements EnginePort {
   readonly model: EngineModel;
   private readonly shape: LlamaShape;
-  private readonly calibration: HeadCalibration | undefined;
+  private readonly letGo = new LetGo();
   private readonly held = new Map<CacheHandle, HeldPrefix>();
   private readonly turns = new Turns();
   private readonly batch: ContinuousBatch;
@@ -42,37 +48,30 @@ export class Engine implements EnginePort {
 
   private constructor(
     private readonly gguf: GgufModel,
-    files: ModelFiles,
+    shape: LlamaShape,
     private readonly sessions: Sessions,
-    calibration: Calibration,
+    known: Omit<EngineModel, keyof ReturnType<typeof modelOf>>,
+    kvBytes: number,
   ) {
-    this.shape = files.description.shape;
-    this.calibration = 'missing' in calibration ? undefined : calibration;
-    const { contextLength, layers, kvHeads, headSize } = this.shape;
-    const uncalibrated = 'missing' in calibration ? { uncalibrated: calibration.missing } : {};
-    this.model = {
-      contextLength,
-      layers,
-      kvHeads,
-      headSize,
-      entryBytes: entryBytes(headSize),
-      itemsAtOnce: MAX_ITEMS,
-      ...uncalibrated,
-    };
-    this.batch = new ContinuousBatch(new DecodeRuns(sessions, this.shape), gguf.tokenizer, this.turns);
+    this.shape = shape;
+    this.model = { ...modelOf(shape, kvBytes), ...known };
+    const { tailTokens } = this.model;
+    this.batch = new ContinuousBatch(new DecodeRuns(sessions, shape), gguf.tokenizer, this.turns, tailTokens);
   }
 
-  static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Engine> {
+  static async open({ modelPath, cacheDir, precision, threads, kvBytes }: EngineOptions): Promise<Engine> {
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
     const sessions = new Sessions(files, threads);
     await sessions.get('decode');
-    const calibration = await readCalibration(
-      calibrationPath(modelPath),
-      await gguf.contentHash(),
-      files.description.shape,
-    );
-    return new Engine(gguf, files, sessions, calibration);
+    const { shape } = files.description;
+    const modelHash = await gguf.contentHash();
+    const calibration = await readCalibration(calibrationPath(modelPath), modelHash, shape);
+    const known = {
+      identity: identityOf(modelHash, precision, calibration),
+      ...('missing' in calibration ? { uncalibrated: calibration.missing } : { calibration }),
+    };
+    return new Engine(gguf, shape, sessions, known, kvBytes ?? defaultKvBytes());
   }
 
   async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
@@ -84,14 +83,10 @@ export class Engine implements EnginePort {
     }
   }
 
-  private async hold({ tokens, compression, reading, questions = [] }: PrefillRequest, turn: Turn): Promise<HeldCache> {
-    const seen = questions.length > 0;
-    const policy = createPolicy(compression.policy, { scoring: seen ? 'questions' : 'window' });
-    const { layers, kvHeads } = this.shape;
-    const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, this.calibration);
+  private async hold(request: PrefillRequest, turn: Turn): Promise<HeldCache> {
+    const { tokens, compression, reading, questions = [] } = request;
+    const { policy, entries, shrinks, attention } = planRead(this.model, request);
     this.checkContext(tokens.length, 0);
-    const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
-    const attention = shrinks ? policy.needs.attention : [];
     const session = await this.sessions.get('prefill');
     const start = performance.now();
     const cache = await readPrefix(session, {
@@ -104,7 +99,8 @@ export class Engine implements EnginePort {
     const readingBytes = cache.bytes;
     const compressStart = performance.now();
     if (attention.includes('questions')) await scoreQuestions(session, cache, questions, turn.next);
-    const prefix = compress(cache, policy, compression.budget, { calibration: this.calibration });
+    const prefix = compress(cache, policy, compression.budget, { calibration: this.model.calibration });
+    this.letGo.add(readingBytes - (shrinks ? 0 : heldBytes(prefix)));
     const end = performance.now();
     const handle = this.nextHandle++ as CacheHandle;
     this.held.set(handle, prefix);
@@ -120,15 +116,22 @@ export class Engine implements EnginePort {
     };
   }
 
-  async generate({ handle, ...item }: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
+  async generate(
+    { handle, ...item }: GenerateRequest,
+    signal?: AbortSignal,
+    onPiece?: (piece: AnswerPiece) => void,
+  ): Promise<Generation> {
     const prefix = this.held.get(handle);
     if (prefix === undefined) throw new UnknownCacheError(handle);
     this.checkContext(prefix.tokens + item.suffix.length, item.sampling.maxTokens);
-    return this.batch.generate(prefix, item, signal);
+    this.checkTail(item.suffix.length + item.sampling.maxTokens);
+    return this.batch.generate(prefix, item, signal, onPiece);
   }
 
   async release(handle: CacheHandle): Promise<void> {
+    const prefix = this.held.get(handle);
     this.held.delete(handle);
+    if (prefix !== undefined) this.letGo.add(heldBytes(prefix));
   }
 
   async close(): Promise<void> {
@@ -143,4 +146,27 @@ export class Engine implements EnginePort {
     if (promptTokens + maxTokens > contextLength)
       throw new ContextOverflowError(contextLength, promptTokens, maxTokens);
   }
+  private checkTail(tokens: number): void {
+    const { tailTokens } = this.model;
+    if (tokens <= tailTokens) return;
+    const bytes = tokenBytes(this.shape);
+    throw new KvMemoryExceededError('question', tokens, tokens * bytes, tailTokens * bytes);
+  }
+}
+
+function modelOf(shape: LlamaShape, kvBytes: number) {
+  const { contextLength, layers, kvHeads, headSize } = shape;
+  const { documentBytes, tailTokens } = divideKvMemory(kvBytes, tokenBytes(shape), contextLength);
+  const sizes = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize) };
+  return { ...sizes, documentBytes, tailTokens, itemsAtOnce: MAX_ITEMS };
+}
+
+/** Bytes of the keys and values of one token that stays whole. */
+const tokenBytes = ({ layers, kvHeads, headSize }: LlamaShape): number =>
+  2 * layers * kvHeads * headSize * Float32Array.BYTES_PER_ELEMENT;
+
+/** Equal where the same tokens, policy and budget give the same cache. */
+function identityOf(modelHash: string, precision: Precision, calibration: Calibration): string {
+  const calibrated = 'missing' in calibration ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
+  return createHash('sha256').update(`${modelHash}\n${precision}\n${calibrated}`).digest('hex');
 }

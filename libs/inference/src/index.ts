@@ -1,8 +1,15 @@
 export { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, readCalibration } from './calibration-file.js';
 export { divergence } from './divergence.js';
 export { Engine, type EngineOptions } from './engine.js';
-export { ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } from './engine-errors.js';
+export {
+  ContextOverflowError,
+  EngineAbortedError,
+  EngineCrashedError,
+  KvMemoryExceededError,
+  UnknownCacheError,
+} from './engine-errors.js';
 export type {
+  AnswerPiece,
   CacheHandle,
   Compression,
   EngineModel,
@@ -17,6 +24,7 @@ export type {
   TokenLogprob,
 } from './engine-port.js';
 export { type CalibrationSample, calibrationOf, measureSample, type SampleMeasure } from './head-calibration.js';
+export { type DocumentLease, type DocumentListener, type DocumentRequest, HeldDocuments } from './held-documents.js';
 export type { HeldPrefix } from './held-prefix.js';
 export { heldBytes } from './held-prefix.js';
 export type { MergingRead } from './merging-read.js';

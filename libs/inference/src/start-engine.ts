@@ -3,6 +3,7 @@ import type { EngineOptions } from './engine.js';
 import { EngineCrashedError } from './engine-errors.js';
 import { type EngineMethod, type EngineReply, type EngineRequest, fromPlainError } from './engine-messages.js';
 import type {
+  AnswerPiece,
   CacheHandle,
   EngineModel,
   EnginePort,
@@ -13,6 +14,7 @@ import type {
 } from './engine-port.js';
 
 interface Call {
+  readonly onPiece: ((piece: AnswerPiece) => void) | undefined;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -37,8 +39,12 @@ class ThreadedEngine implements EnginePort {
     return this.call('prefill', request, signal) as Promise<HeldCache>;
   }
 
-  generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation> {
-    return this.call('generate', request, signal) as Promise<Generation>;
+  generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+    onPiece?: (piece: AnswerPiece) => void,
+  ): Promise<Generation> {
+    return this.call('generate', request, signal, onPiece) as Promise<Generation>;
   }
 
   async release(handle: CacheHandle): Promise<void> {
@@ -52,12 +58,17 @@ class ThreadedEngine implements EnginePort {
     return this.closed;
   }
 
-  private async call(method: EngineMethod, argument: unknown, signal?: AbortSignal): Promise<unknown> {
+  private async call(
+    method: EngineMethod,
+    argument: unknown,
+    signal?: AbortSignal,
+    onPiece?: (piece: AnswerPiece) => void,
+  ): Promise<unknown> {
     if (this.ended !== undefined) throw this.ended;
     const id = this.nextId++;
     const abort = () => this.post({ kind: 'abort', id });
-    const result = new Promise((resolve, reject) => this.calls.set(id, { resolve, reject }));
-    this.post({ kind: 'call', id, method, argument });
+    const result = new Promise((resolve, reject) => this.calls.set(id, { resolve, reject, onPiece }));
+    this.post({ kind: 'call', id, method, argument, pieces: onPiece !== undefined });
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
     try {
@@ -72,6 +83,7 @@ class ThreadedEngine implements EnginePort {
   }
 
   private settle(reply: EngineReply): void {
+    if (reply.kind === 'piece') this.calls.get(reply.id)?.onPiece?.(reply.piece);
     if (reply.kind !== 'result' && reply.kind !== 'error') return;
     const call = this.calls.get(reply.id);
     this.calls.delete(reply.id);

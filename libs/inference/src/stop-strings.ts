@@ -14,6 +14,18 @@ export class StopStrings {
     return found.length === 0 ? undefined : this.text.slice(0, Math.min(...found));
   }
 
+  /** Length of the text that no stop string can cut any more, whatever follows. */
+  get certain(): number {
+    let held = 0;
+    for (const stop of this.stops) {
+      // A stop string is never whole in the text here, so only a beginning of it can stand at the end.
+      let length = Math.min(stop.length - 1, this.text.length);
+      while (length > held && !this.text.endsWith(stop.slice(0, length))) length--;
+      held = Math.max(held, length);
+    }
+    return this.text.length - held;
+  }
+
   /** Everything given so far. */
   get all(): string {
     return this.text;
