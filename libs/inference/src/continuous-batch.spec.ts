@@ -133,6 +133,25 @@ describe('continuous batch', () => {
     expectAlike(await answer, expected!);
   });
 
+  test('answers that grow beyond the room for them take turns, and are what they are alone', async () => {
+    const modelPath = join(folder, 'tiny.gguf');
+    const tokenBytes = 2 * 2 * 2 * 16 * 4;
+    // A quarter of it is for suffixes and answers.
+    const kvBytes = 4 * 700 * tokenBytes;
+    const narrow = await Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1, kvBytes });
+    expect(narrow.model.tailTokens).toBe(700);
+    const document = { tokens: tokens(200), compression: { policy: 'full', budget: 1 } };
+    const { handle } = await engine.prefill(document);
+    const requests = [5, 20, 300, 9, 1, 40].map((suffix, i) => ask(handle, suffix, { maxTokens: 200 + 40 * i }));
+    const expected = await alone(requests);
+    const held = (await narrow.prefill(document)).handle;
+    const found = await Promise.all(requests.map((request) => narrow.generate({ ...request, handle: held })));
+    for (const [i, answer] of found.entries()) expectAlike(answer, expected[i]!);
+    const tooLong = narrow.generate(ask(held, 300, { maxTokens: 401 }));
+    await expect(tooLong).rejects.toMatchObject({ what: 'question', tokens: 701, limitBytes: 700 * tokenBytes });
+    await narrow.close();
+  });
+
   test('closing ends what goes on', async () => {
     const modelPath = join(folder, 'tiny.gguf');
     const other = await Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1 });

@@ -2,31 +2,33 @@ import type { Tokenizer } from '@app/gguf-model';
 import { Answer } from './answer.js';
 import type { DecodeRuns } from './decode-runs.js';
 import { EngineAbortedError } from './engine-errors.js';
-import type { AnswerPiece, GenerateRequest, Generation } from './engine-port.js';
+import type { AnswerPiece, GenerateRequest, Generation, SamplingOptions } from './engine-port.js';
 import type { HeldPrefix } from './held-prefix.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
 import type { Prediction } from './sampler.js';
-import { Tails } from './tails.js';
+import { roomFor, Tails } from './tails.js';
 import type { Turns } from './turns.js';
 
 /** Most items that go on together: with more, a step takes longer almost in proportion, and all answers come later. */
 export const MAX_ITEMS = 16;
 
-/** Tokens of room in the tails, of all items together, above which no further item joins (46 KB a token of the default model). */
-const MAX_TAIL_TOKENS = 8192;
-
-interface Item extends Omit<GenerateRequest, 'handle'> {
+interface Item {
   readonly prefix: HeldPrefix;
+  /** Tokens to be read behind the prefix before the answer goes on: the suffix, later with what was answered so far. */
+  suffix: readonly number[];
+  readonly sampling: SamplingOptions;
   readonly signal: AbortSignal | undefined;
   readonly answer: Answer;
   readonly resolve: (generation: Generation) => void;
   readonly reject: (error: unknown) => void;
   /** A tail of its own, while a suffix that is longer than a chunk is read. */
   tail: Tails | undefined;
-  /** The token that the next step goes on with. */
-  next: number;
-  /** When the suffix began to be read and when it was, as of `performance.now()`. */
+  /** Tokens of the answer since `suffix` was read; the next step goes on with the last one. */
+  readonly given: number[];
+  /** Place in the order in which the items joined. */
+  joined: number;
+  /** When the suffix began to be read and when it was for the first time, as of `performance.now()`. */
   suffixBegun: number;
   suffixRead: number;
 }
@@ -36,6 +38,9 @@ interface Item extends Omit<GenerateRequest, 'handle'> {
  * joins once its suffix is read and leaves when its answer ends, at any step. Suffixes of items of one document are read side
  * by side, as many as a chunk holds; a step follows each chunk, so that reading keeps nobody waiting for long. Items join in
  * the order in which they were asked.
+ *
+ * What was read and answered behind the prefixes is held within a limit. An item that could go beyond it does not join; where
+ * the answers of those that did grow beyond it, the newest of them leaves, waits in front and reads again what it had.
  */
 export class ContinuousBatch {
   private readonly waiting: Item[] = [];
@@ -44,12 +49,15 @@ export class ContinuousBatch {
   private tails: Tails;
   private layout: RunLayout | undefined;
   private going: Promise<void> | undefined;
+  private joins = 0;
   private closed = false;
 
+  /** @param tailTokens most tokens behind prefixes that there may be room for, of all items together */
   constructor(
     private readonly runs: DecodeRuns,
     private readonly tokenizer: Tokenizer,
     private readonly turns: Turns,
+    private readonly tailTokens: number,
   ) {
     this.tails = new Tails(runs.shape);
   }
@@ -63,7 +71,7 @@ export class ContinuousBatch {
   ): Promise<Generation> {
     return new Promise((resolve, reject) => {
       const answer = new Answer(this.tokenizer, sampling, onPiece);
-      const state = { tail: undefined, next: -1, suffixBegun: 0, suffixRead: 0 };
+      const state = { tail: undefined, given: [], joined: 0, suffixBegun: 0, suffixRead: 0 };
       this.waiting.push({ prefix, suffix, sampling, signal, answer, resolve, reject, ...state });
       this.going ??= this.go();
     });
@@ -121,14 +129,14 @@ export class ContinuousBatch {
     const items: Item[] = [];
     const documents = new Set(this.running.map(({ prefix }) => prefix));
     let tokens = 0;
-    let longest = this.tails.capacity;
+    let room = this.tails.capacity;
     for (const item of this.waiting) {
       tokens += item.suffix.length;
-      longest = Math.max(longest, item.suffix.length);
+      room = Math.max(room, roomFor(item.suffix.length + 1));
       documents.add(item.prefix);
       const count = this.running.length + items.length + 1;
       const alone = count === 1;
-      const fits = count <= MAX_ITEMS && documents.size <= MAX_DOCUMENTS && count * longest <= MAX_TAIL_TOKENS;
+      const fits = count <= MAX_ITEMS && documents.size <= MAX_DOCUMENTS && count * room <= this.tailTokens;
       const together = items.length === 0 || (item.prefix === items[0]?.prefix && tokens <= PREFILL_CHUNK);
       if (!together || !(fits || alone)) break;
       items.push(item);
@@ -180,7 +188,8 @@ export class ContinuousBatch {
   }
 
   private join(item: Item, prediction: Prediction, addTail: () => void): void {
-    item.suffixRead = performance.now();
+    item.suffixRead ||= performance.now();
+    item.joined = this.joins++;
     if (!this.take(item, prediction)) return;
     addTail();
     this.running.push(item);
@@ -188,10 +197,11 @@ export class ContinuousBatch {
   }
 
   private async step(): Promise<void> {
+    this.makeRoom();
     if (this.running.length === 0) return;
     try {
       this.layout ??= this.runs.layOut(this.running.map(({ prefix }) => prefix));
-      const tokens = this.running.map(({ next }) => next);
+      const tokens = this.running.map(({ given }) => given.at(-1) as number);
       const predictions = await this.runs.step(this.layout, tokens, this.running.map(temperatureOf), this.tails);
       const ended = [...this.running.keys()].filter(
         (i) => !this.take(this.running[i] as Item, predictions[i] as Prediction),
@@ -205,9 +215,24 @@ export class ContinuousBatch {
     }
   }
 
+  /** Sends the newest items back to the front of those that wait, while there is no room for one more token of each. */
+  private makeRoom(): void {
+    const reading = this.waiting.reduce((sum, { tail }) => sum + (tail?.capacity ?? 0), 0);
+    for (;;) {
+      const lengths = this.running.map((_, index) => this.tails.lengthOf(index));
+      const room = this.running.length * roomFor(Math.max(0, ...lengths) + 1) + reading;
+      if (this.running.length <= 1 || room <= this.tailTokens) return;
+      const newest = this.running.reduce((last, { joined }, i) => (joined > this.running[last]!.joined ? i : last), 0);
+      const item = this.leave(newest);
+      item.suffix = [...item.suffix, ...item.given];
+      item.given.length = 0;
+      this.waiting.unshift(item);
+    }
+  }
+
   /** Gives an item its next token; false when its answer has ended. */
   private take(item: Item, prediction: Prediction): boolean {
-    item.next = item.answer.take(prediction);
+    item.given.push(item.answer.take(prediction));
     const { ended } = item.answer;
     if (ended === undefined) return true;
     const seconds = (from: number, to: number) => (to - from) / 1000;

@@ -13,6 +13,30 @@ export class ContextOverflowError extends Error {
   }
 }
 
+/** What is asked would never fit into the memory that keys and values may take, however long it waited. */
+export class KvMemoryExceededError extends Error {
+  override readonly name = 'KvMemoryExceededError';
+  constructor(
+    /** What does not fit: a document while it is read, or a question with its answer. */
+    readonly what: 'document' | 'question',
+    readonly tokens: number,
+    readonly neededBytes: number,
+    readonly limitBytes: number,
+  ) {
+    super(
+      what === 'document'
+        ? `A document of ${tokens} tokens needs ${megabytes(neededBytes)} of memory for its keys and values while it is read ` +
+            `with this compression, but a worker has ${megabytes(limitBytes)} for documents (LONGHAUL_KV_MEMORY). Shorten it, ` +
+            'or ask for compression.reading "merging" or a smaller compression.budget.'
+        : `A question and its answer of ${tokens} tokens need ${megabytes(neededBytes)} of memory for their keys and values, ` +
+            `but a worker has ${megabytes(limitBytes)} for questions and answers (LONGHAUL_KV_MEMORY). Shorten the question ` +
+            'or lower max_completion_tokens.',
+    );
+  }
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;
+
 /** The caller gave the work up; nothing of it stays. */
 export class EngineAbortedError extends Error {
   override readonly name = 'EngineAbortedError';

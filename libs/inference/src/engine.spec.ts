@@ -207,6 +207,9 @@ describe('model files', () => {
       headSize: 16,
       entryBytes: 132,
       itemsAtOnce: 16,
+      identity: expect.stringMatching(/^[0-9a-f]{64}$/),
+      documentBytes: expect.any(Number),
+      tailTokens: 8192,
       uncalibrated: expect.stringContaining('tiny.calibration.json'),
     });
     expect(engine.model.contextLength).toBe(gguf.hyperparameters.contextLength);

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { GgufModel } from '@app/gguf-model';
-import type { HeadCalibration } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
-import { type Calibration, calibrationPath, readCalibration } from './calibration-file.js';
-import { ContinuousBatch, MAX_ITEMS } from './continuous-batch.js';
+import { calibrationPath, readCalibration } from './calibration-file.js';
+import { ContinuousBatch } from './continuous-batch.js';
 import { DecodeRuns } from './decode-runs.js';
 import { ContextOverflowError, KvMemoryExceededError, UnknownCacheError } from './engine-errors.js';
+import { describeModel, tokenBytes } from './engine-model.js';
 import type {
   AnswerPiece,
   CacheHandle,
@@ -16,8 +15,8 @@ import type {
   HeldCache,
   PrefillRequest,
 } from './engine-port.js';
-import { compress, entryBytes, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
-import { defaultKvBytes, divideKvMemory, LetGo } from './kv-memory.js';
+import { compress, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
+import { defaultKvBytes, LetGo } from './kv-memory.js';
 import { ModelFiles, type Precision } from './model-files.js';
 import { PREFILL_CHUNK, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { planRead } from './read-plan.js';
@@ -38,8 +37,6 @@ export interface EngineOptions {
 
 /** The engine itself, in the calling thread, which it blocks while a graph runs. Workers use `startEngine`. */
 export class Engine implements EnginePort {
-  readonly model: EngineModel;
-  private readonly shape: LlamaShape;
   private readonly letGo = new LetGo();
   private readonly held = new Map<CacheHandle, HeldPrefix>();
   private readonly turns = new Turns();
@@ -47,16 +44,13 @@ export class Engine implements EnginePort {
   private nextHandle = 1;
 
   private constructor(
+    readonly model: EngineModel,
+    private readonly shape: LlamaShape,
     private readonly gguf: GgufModel,
-    shape: LlamaShape,
     private readonly sessions: Sessions,
-    known: Omit<EngineModel, keyof ReturnType<typeof modelOf>>,
-    kvBytes: number,
   ) {
-    this.shape = shape;
-    this.model = { ...modelOf(shape, kvBytes), ...known };
-    const { tailTokens } = this.model;
-    this.batch = new ContinuousBatch(new DecodeRuns(sessions, shape), gguf.tokenizer, this.turns, tailTokens);
+    const runs = new DecodeRuns(sessions, shape);
+    this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
   static async open({ modelPath, cacheDir, precision, threads, kvBytes }: EngineOptions): Promise<Engine> {
@@ -65,13 +59,10 @@ export class Engine implements EnginePort {
     const sessions = new Sessions(files, threads);
     await sessions.get('decode');
     const { shape } = files.description;
-    const modelHash = await gguf.contentHash();
-    const calibration = await readCalibration(calibrationPath(modelPath), modelHash, shape);
-    const known = {
-      identity: identityOf(modelHash, precision, calibration),
-      ...('missing' in calibration ? { uncalibrated: calibration.missing } : { calibration }),
-    };
-    return new Engine(gguf, shape, sessions, known, kvBytes ?? defaultKvBytes());
+    const hash = await gguf.contentHash();
+    const calibration = await readCalibration(calibrationPath(modelPath), hash, shape);
+    const model = describeModel(shape, hash, precision, calibration, kvBytes ?? defaultKvBytes());
+    return new Engine(model, shape, gguf, sessions);
   }
 
   async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
@@ -152,21 +143,4 @@ export class Engine implements EnginePort {
     const bytes = tokenBytes(this.shape);
     throw new KvMemoryExceededError('question', tokens, tokens * bytes, tailTokens * bytes);
   }
-}
-
-function modelOf(shape: LlamaShape, kvBytes: number) {
-  const { contextLength, layers, kvHeads, headSize } = shape;
-  const { documentBytes, tailTokens } = divideKvMemory(kvBytes, tokenBytes(shape), contextLength);
-  const sizes = { contextLength, layers, kvHeads, headSize, entryBytes: entryBytes(headSize) };
-  return { ...sizes, documentBytes, tailTokens, itemsAtOnce: MAX_ITEMS };
-}
-
-/** Bytes of the keys and values of one token that stays whole. */
-const tokenBytes = ({ layers, kvHeads, headSize }: LlamaShape): number =>
-  2 * layers * kvHeads * headSize * Float32Array.BYTES_PER_ELEMENT;
-
-/** Equal where the same tokens, policy and budget give the same cache. */
-function identityOf(modelHash: string, precision: Precision, calibration: Calibration): string {
-  const calibrated = 'missing' in calibration ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
-  return createHash('sha256').update(`${modelHash}\n${precision}\n${calibrated}`).digest('hex');
 }

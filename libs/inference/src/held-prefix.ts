@@ -28,6 +28,22 @@ export function holdHead({ keys, values, logMass }: Omit<HeadEntries, 'mass'>, h
   };
 }
 
+/** The same in the arrays that were given, so that nothing is held twice; these are used up. */
+function holdInPlace(
+  { keys, values, logMass }: Omit<HeadEntries, 'mass'>,
+  headSize: number,
+  scratch: Float32Array,
+): HeldHead {
+  const entries = logMass.length;
+  const size = entries * headSize;
+  const turn = (rows: Float32Array): Float32Array => {
+    if (rows.length !== size) return channelMajor(rows, entries, headSize);
+    rows.set(channelMajor(rows, entries, headSize, scratch).subarray(0, size));
+    return rows;
+  };
+  return { keys: turn(keys), values: turn(values), logMass };
+}
+
 /** A compressed cache: every layer and KV head at its own length, held at that size. */
 export interface HeldPrefix {
   /** Length of the sequence the cache stands for; also the next position. */
@@ -71,11 +87,18 @@ export function compress(
   const { shape, tokens } = cache;
   const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
   const entries = policy.allocate(room, budget, options.calibration);
+  let scratch = new Float32Array(0);
   const heads = cache.heads.map((head, index): HeldHead => {
     const allocated = entries[index] as number;
-    const kept = head.entries <= allocated && policy.exact ? head.whole() : head.compressed(policy, allocated).kept;
-    const held = holdHead(kept, shape.headSize);
-    if (options.keepSource !== true) head.release();
+    const whole = head.entries <= allocated && policy.exact;
+    if (options.keepSource === true) {
+      return holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize);
+    }
+    if (whole) scratch = scratch.length < head.keys.length ? new Float32Array(head.keys.length) : scratch;
+    const held = whole
+      ? holdInPlace(head.whole(), shape.headSize, scratch)
+      : holdHead(head.compressed(policy, allocated).kept, shape.headSize);
+    head.release();
     return held;
   });
   return holdPrefix(shape, tokens, heads);

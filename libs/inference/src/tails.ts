@@ -142,4 +142,5 @@ export class Tails {
   }
 }
 
-const roomFor = (tokens: number): number => Math.ceil(tokens / GROWTH) * GROWTH;
+/** Tokens of room that a tail of so many takes. */
+export const roomFor = (tokens: number): number => Math.ceil(tokens / GROWTH) * GROWTH;

@@ -1,0 +1,69 @@
+import { type AttentionKind, createPolicy, type HeadCalibration, type Policy } from '@app/kv-policy';
+import type { PrefillRequest } from './engine-port.js';
+import { entryBytes } from './held-prefix.js';
+import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
+import { PREFILL_CHUNK } from './prefix-reader.js';
+
+/** What of a model decides the size of a cache. */
+export interface CacheModel {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly calibration?: HeadCalibration | undefined;
+}
+
+/** How a prefix will be read and what will stay of it: known before anything is read. */
+export interface ReadPlan {
+  readonly policy: Policy;
+  /** `[layers * kvHeads]` entries that each head keeps; at most that many where the policy is not `exact`. */
+  readonly entries: Int32Array;
+  /** Whether any head may keep less than everything. Else neither policy nor reading nor questions make a difference. */
+  readonly shrinks: boolean;
+  /** Kinds of attention that are gathered while it is read. */
+  readonly attention: readonly AttentionKind[];
+  /** Whether it depends on the questions what is kept. */
+  readonly shapedByQuestions: boolean;
+  /** Bytes that are held while it is read, statistics included. */
+  readonly readingBytes: number;
+  /** Most bytes that are held at any time: the read cache and what is made of it. */
+  readonly peakBytes: number;
+  /** Bytes that stay. */
+  readonly heldBytes: number;
+}
+
+/**
+ * @throws UnknownPolicyError
+ * @throws InvalidBudgetError
+ */
+export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
+  const { tokens, compression, reading, questions = [] } = request;
+  const { layers, kvHeads, headSize, calibration } = model;
+  const policy = createPolicy(compression.policy, { scoring: questions.length > 0 ? 'questions' : 'window' });
+  const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, calibration);
+  const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
+  const attention = shrinks ? policy.needs.attention : [];
+  const between = CHUNKS_BETWEEN * PREFILL_CHUNK;
+  const merging = shrinks && reading === 'merging';
+  const capacities = merging ? readingCapacities(entries, tokens.length, between) : entries.map(() => tokens.length);
+  // A token's mass and what has been received of each kind of attention, beside what is held in the end.
+  const readEntryBytes = entryBytes(headSize) + (1 + attention.length) * Float32Array.BYTES_PER_ELEMENT;
+  let [read, held, made, largest] = [0, 0, 0, 0];
+  for (const [head, kept] of entries.entries()) {
+    read += capacities[head]!;
+    held += kept;
+    // A head that is kept as it was read stays where it is.
+    if (kept < tokens.length || !policy.exact) made += kept;
+    largest = Math.max(largest, kept);
+  }
+  const readingBytes = read * readEntryBytes;
+  return {
+    policy,
+    entries,
+    shrinks,
+    attention,
+    shapedByQuestions: attention.includes('questions'),
+    readingBytes,
+    peakBytes: readingBytes + (made + largest) * entryBytes(headSize),
+    heldBytes: held * entryBytes(headSize),
+  };
+}
