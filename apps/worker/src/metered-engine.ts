@@ -6,6 +6,7 @@ import type {
   Generation,
   HeldCache,
   PrefillRequest,
+  StoreRequest,
 } from '@app/inference';
 import type { EngineMetrics } from '@app/telemetry';
 
@@ -24,13 +25,10 @@ export class MeteredEngine implements EnginePort {
 
   async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
     const cache = await this.engine.prefill(request, signal);
-    const { layers, kvHeads, entryBytes } = this.model;
-    const fullBytes = cache.tokens * layers * kvHeads * entryBytes;
-    this.held.set(cache.handle, { bytes: cache.bytes, fullBytes });
     this.metrics.prefixTokens.inc(cache.tokens);
     this.metrics.prefillSeconds.inc(cache.prefillSeconds);
     this.metrics.compressSeconds.inc(cache.compressSeconds);
-    this.countHeld();
+    this.hold(cache);
     return cache;
   }
 
@@ -51,8 +49,24 @@ export class MeteredEngine implements EnginePort {
     this.countHeld();
   }
 
+  store(request: StoreRequest): Promise<boolean> {
+    return this.engine.store(request);
+  }
+
+  async restore(key: string): Promise<HeldCache | undefined> {
+    const cache = await this.engine.restore(key);
+    if (cache !== undefined) this.hold(cache);
+    return cache;
+  }
+
   close(): Promise<void> {
     return this.engine.close();
+  }
+
+  private hold({ handle, bytes, tokens }: HeldCache): void {
+    const { layers, kvHeads, entryBytes } = this.model;
+    this.held.set(handle, { bytes, fullBytes: tokens * layers * kvHeads * entryBytes });
+    this.countHeld();
   }
 
   private countHeld(): void {

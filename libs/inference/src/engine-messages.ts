@@ -2,7 +2,7 @@ import { ContextOverflowError, EngineAbortedError, KvMemoryExceededError, Unknow
 import type { AnswerPiece, EngineModel, EnginePort } from './engine-port.js';
 
 /** Calls that cross to the engine's thread. */
-export type EngineMethod = 'prefill' | 'generate' | 'release' | 'close';
+export type EngineMethod = 'prefill' | 'generate' | 'release' | 'store' | 'restore' | 'close';
 
 /** From the worker's main thread to the engine's. */
 export type EngineRequest =

@@ -60,6 +60,12 @@ export interface HeldCache {
   readonly compressSeconds: number;
 }
 
+export interface StoreRequest {
+  readonly handle: CacheHandle;
+  /** Names the cache on disk, in every engine with the same `identity`: letters and digits. */
+  readonly key: string;
+}
+
 export interface SamplingOptions {
   /** 0: greedy. Default 1 as OpenAI's. */
   readonly temperature: number;
@@ -148,6 +154,10 @@ export interface EnginePort {
    */
   generate(request: GenerateRequest, signal?: AbortSignal, onPiece?: (piece: AnswerPiece) => void): Promise<Generation>;
   release(handle: CacheHandle): Promise<void>;
+  /** Keeps a held cache on disk as well, where the engine has room there. Whether it is there now; never an error. */
+  store(request: StoreRequest): Promise<boolean>;
+  /** Holds a cache that was stored under this name; undefined where there is none any more, or a damaged one. */
+  restore(key: string): Promise<HeldCache | undefined>;
   /** Ends the engine; calls under way reject with `EngineAbortedError`. */
   close(): Promise<void>;
 }

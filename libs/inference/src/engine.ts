@@ -1,5 +1,7 @@
 import { GgufModel } from '@app/gguf-model';
 import type { LlamaShape } from '@app/onnx-graph';
+import type { StoredCache } from './cache-file.js';
+import { CacheFolder } from './cache-folder.js';
 import { calibrationPath, readCalibration } from './calibration-file.js';
 import { ContinuousBatch } from './continuous-batch.js';
 import { DecodeRuns } from './decode-runs.js';
@@ -8,12 +10,14 @@ import { describeModel, tokenBytes } from './engine-model.js';
 import type {
   AnswerPiece,
   CacheHandle,
+  Compression,
   EngineModel,
   EnginePort,
   GenerateRequest,
   Generation,
   HeldCache,
   PrefillRequest,
+  StoreRequest,
 } from './engine-port.js';
 import { compress, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
@@ -33,12 +37,14 @@ export interface EngineOptions {
   readonly threads: number;
   /** Bytes that keys and values may take; default: half of what the machine or container has left once the model is there. */
   readonly kvBytes?: number | undefined;
+  /** Folder for caches on disk and the bytes that they may take there; left out: none are stored. */
+  readonly spill?: { readonly folder: string; readonly bytes: number } | undefined;
 }
 
 /** The engine itself, in the calling thread, which it blocks while a graph runs. Workers use `startEngine`. */
 export class Engine implements EnginePort {
   private readonly letGo = new LetGo();
-  private readonly held = new Map<CacheHandle, HeldPrefix>();
+  private readonly held = new Map<CacheHandle, StoredCache>();
   private readonly turns = new Turns();
   private readonly batch: ContinuousBatch;
   private nextHandle = 1;
@@ -48,12 +54,14 @@ export class Engine implements EnginePort {
     private readonly shape: LlamaShape,
     private readonly gguf: GgufModel,
     private readonly sessions: Sessions,
+    private readonly onDisk: CacheFolder | undefined,
   ) {
     const runs = new DecodeRuns(sessions, shape);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
-  static async open({ modelPath, cacheDir, precision, threads, kvBytes }: EngineOptions): Promise<Engine> {
+  static async open(options: EngineOptions): Promise<Engine> {
+    const { modelPath, cacheDir, precision, threads, kvBytes, spill } = options;
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
     const sessions = new Sessions(files, threads);
@@ -62,7 +70,8 @@ export class Engine implements EnginePort {
     const hash = await gguf.contentHash();
     const calibration = await readCalibration(calibrationPath(modelPath), hash, shape);
     const model = describeModel(shape, hash, precision, calibration, kvBytes ?? defaultKvBytes());
-    return new Engine(model, shape, gguf, sessions);
+    const onDisk = spill && new CacheFolder(spill.folder, spill.bytes, shape);
+    return new Engine(model, shape, gguf, sessions, onDisk);
   }
 
   async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
@@ -93,18 +102,35 @@ export class Engine implements EnginePort {
     const prefix = compress(cache, policy, compression.budget, { calibration: this.model.calibration });
     this.letGo.add(readingBytes - (shrinks ? 0 : heldBytes(prefix)));
     const end = performance.now();
-    const handle = this.nextHandle++ as CacheHandle;
-    this.held.set(handle, prefix);
-    return {
-      handle,
-      ...compression,
-      tokens: tokens.length,
-      entries: meanEntries(prefix),
-      bytes: heldBytes(prefix),
+    return this.handOut(prefix, compression, {
       readingBytes,
       prefillSeconds: (compressStart - start) / 1000,
       compressSeconds: (end - compressStart) / 1000,
-    };
+    });
+  }
+
+  private handOut(
+    prefix: HeldPrefix,
+    compression: Compression,
+    reading: Pick<HeldCache, 'readingBytes' | 'prefillSeconds' | 'compressSeconds'>,
+  ): HeldCache {
+    const handle = this.nextHandle++ as CacheHandle;
+    this.held.set(handle, { prefix, compression });
+    const { tokens } = prefix;
+    return { handle, ...compression, tokens, entries: meanEntries(prefix), bytes: heldBytes(prefix), ...reading };
+  }
+
+  async store({ handle, key }: StoreRequest): Promise<boolean> {
+    const cache = this.held.get(handle);
+    if (cache === undefined || this.onDisk === undefined) return false;
+    return this.onDisk.store(key, heldBytes(cache.prefix), cache);
+  }
+
+  async restore(key: string): Promise<HeldCache | undefined> {
+    const cache = await this.onDisk?.find(key);
+    if (cache === undefined) return undefined;
+    const reading = { readingBytes: heldBytes(cache.prefix), prefillSeconds: 0, compressSeconds: 0 };
+    return this.handOut(cache.prefix, cache.compression, reading);
   }
 
   async generate(
@@ -112,7 +138,7 @@ export class Engine implements EnginePort {
     signal?: AbortSignal,
     onPiece?: (piece: AnswerPiece) => void,
   ): Promise<Generation> {
-    const prefix = this.held.get(handle);
+    const prefix = this.held.get(handle)?.prefix;
     if (prefix === undefined) throw new UnknownCacheError(handle);
     this.checkContext(prefix.tokens + item.suffix.length, item.sampling.maxTokens);
     this.checkTail(item.suffix.length + item.sampling.maxTokens);
@@ -120,7 +146,7 @@ export class Engine implements EnginePort {
   }
 
   async release(handle: CacheHandle): Promise<void> {
-    const prefix = this.held.get(handle);
+    const prefix = this.held.get(handle)?.prefix;
     this.held.delete(handle);
     if (prefix !== undefined) this.letGo.add(heldBytes(prefix));
   }

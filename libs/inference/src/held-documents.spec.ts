@@ -12,7 +12,6 @@ import { seededRandom } from './random.js';
 import { planRead } from './read-plan.js';
 
 const greedy: SamplingOptions = { temperature: 0, topP: 1, maxTokens: 6, stop: [], topLogprobs: 1 };
-const never = new AbortController().signal;
 
 const folder = mkdtempSync(join(tmpdir(), 'longhaul-held-'));
 const random = seededRandom(9);
@@ -92,6 +91,7 @@ describe('held documents', () => {
     const answered = await answer(first, question);
     first.end();
     second.end();
+    expect([documents.holds(asked), documents.holds(request(tokens(400)))]).toEqual([true, false]);
     const later = taken(asked);
     expect(later).toMatchObject({ reused: true, tokens: 400, key: documents.keyOf(asked) });
     expect((await answer(later, question)).logprobs).toEqual(answered.logprobs);
@@ -151,7 +151,7 @@ describe('held documents', () => {
     const leases = all.slice(0, 3).map(taken);
     expect(documents.lease(all[3]!)).toBeUndefined();
     expect(documents.bytes).toBe(3 * peakBytes);
-    const room = documents.room(never);
+    const room = documents.room();
     // Compressed, they leave room for others.
     const sizes = await Promise.all(leases.map(async (lease) => (await lease.cache()).bytes));
     await room;
@@ -199,6 +199,41 @@ describe('held documents', () => {
     for (const cache of given) await expect(cache).rejects.toThrow(EngineAbortedError);
     // Asked again, it is read again.
     expect((await lease.cache()).tokens).toBe(400);
+  });
+
+  test('go to disk when they are pushed out, and come back from there, also in another engine', async () => {
+    const modelPath = join(folder, 'tiny.gguf');
+    const spill = { folder: join(folder, 'spill'), bytes: 1e7 };
+    const kvBytes = (4 / 3) * 1.1 * peakBytes;
+    const open = () => Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1, kvBytes, spill });
+    const ask = (lease: DocumentLease, suffix: number[]) =>
+      lease.cache().then(({ handle }) => first.generate({ handle, suffix, sampling: greedy }));
+    let first = await open();
+    const restored = vi.fn();
+    documents = new HeldDocuments(first, { restored });
+    const [asked, question] = [request(tokens(400)), tokens(5)];
+    const lease = await read(asked);
+    const answered = await ask(lease, question);
+    expect(lease.reused).toBe(false);
+    lease.end();
+    const second = await read(request(tokens(400)));
+    expect(documents.holds(asked)).toBe(false);
+    second.end();
+    const again = await read(asked);
+    expect(again.reused).toBe(true);
+    expect(restored).toHaveBeenCalledTimes(1);
+    expect((await ask(again, question)).logprobs).toEqual(answered.logprobs);
+    again.end();
+    await documents.store();
+    await first.close();
+
+    first = await open();
+    documents = new HeldDocuments(first, { restored });
+    const later = await read(asked);
+    expect(later.reused).toBe(true);
+    expect(await later.cache()).toMatchObject({ policy: 'kvmerger', budget: 0.5, tokens: 400, entries: 200 });
+    expect((await ask(later, question)).logprobs).toEqual(answered.logprobs);
+    await first.close();
   });
 
   test('leave nothing where they were never read, are short, or could not be read', async () => {

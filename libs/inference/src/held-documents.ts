@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ContextOverflowError, EngineAbortedError, KvMemoryExceededError } from './engine-errors.js';
-import type { EnginePort, HeldCache, PrefillRequest } from './engine-port.js';
+import type { CacheHandle, EnginePort, HeldCache, PrefillRequest } from './engine-port.js';
 import { planRead, type ReadPlan } from './read-plan.js';
 
 /** Shorter prefixes are let go after use: reading them again costs less than looking for them. */
@@ -23,7 +23,7 @@ export interface DocumentLease {
    * follows them in an item is the item's own suffix.
    */
   readonly tokens: number;
-  /** Whether it was held when the lease began, or being read for somebody else. */
+  /** Whether it was held when the lease began, or being read for somebody else; once it is there, also whether it was on disk. */
   readonly reused: boolean;
   /** The cache, once it is read. Rejects as `EnginePort.prefill`; an abort ends the reading only where nobody else waits for it. */
   cache(signal?: AbortSignal): Promise<HeldCache>;
@@ -36,6 +36,8 @@ export interface DocumentListener {
   hit?(): void;
   miss?(): void;
   evicted?(): void;
+  /** Found on disk, after a `miss`. */
+  restored?(): void;
 }
 
 /** A reading that goes on, and how many wait for it. */
@@ -55,6 +57,8 @@ interface HeldDocument {
   /** Planned while it is read, then held. */
   bytes: number;
   cache: HeldCache | undefined;
+  /** Found on disk, and not read by the lease that wanted it first. */
+  restored: boolean;
   reading: Reading | undefined;
 }
 
@@ -68,7 +72,8 @@ interface HeldDocument {
 export class HeldDocuments {
   /** By `key`, the one used last at the end. */
   private readonly documents = new Map<string, HeldDocument>();
-  private readonly freed = new Set<() => void>();
+  private readonly leaving = new Set<Promise<void>>();
+  private readonly freed: (() => void)[] = [];
 
   constructor(
     private readonly engine: EnginePort,
@@ -123,24 +128,28 @@ export class HeldDocuments {
       this.listener.evicted?.();
     }
     const key = keyOf(identity, request.tokens, shape);
-    const state = { leases: 0, bytes: plan.peakBytes, cache: undefined, reading: undefined };
+    const state = { leases: 0, bytes: plan.peakBytes, cache: undefined, restored: false, reading: undefined };
     const document: HeldDocument = { key, request, shapedBy: shape, ...state };
     this.documents.set(key, document);
     return this.leaseOf(document, request, false);
   }
 
-  /** Resolves the next time that memory has become free or usable, or when the signal is aborted. */
-  room(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        this.freed.delete(end);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      this.freed.add(end);
-      signal.addEventListener('abort', end);
-      if (signal.aborted) end();
-    });
+  /** Whether a lease would find the document held, or being read. */
+  holds(request: DocumentRequest): boolean {
+    return this.find(request, shapedBy(request, planRead(this.engine.model, request))) !== undefined;
+  }
+
+  /** Resolves the next time that memory has become free or usable. */
+  room(): Promise<void> {
+    return new Promise((resolve) => this.freed.push(resolve));
+  }
+
+  /** Has the engine keep on disk what it holds, where it has a place for it; for the end of a worker. */
+  async store(): Promise<void> {
+    for (const { key, cache } of this.documents.values()) {
+      if (cache !== undefined) await this.engine.store({ handle: cache.handle, key });
+    }
+    await Promise.all(this.leaving);
   }
 
   private leaseOf(document: HeldDocument, { compression }: DocumentRequest, reused: boolean): DocumentLease {
@@ -150,7 +159,9 @@ export class HeldDocuments {
     return {
       key: document.key,
       tokens: document.request.tokens.length,
-      reused,
+      get reused() {
+        return reused || document.restored;
+      },
       // A cache that keeps everything serves every policy; each hears of its own.
       cache: async (signal) => ({ ...(await this.cacheOf(document, signal)), ...compression }),
       end: () => {
@@ -199,7 +210,7 @@ export class HeldDocuments {
 
   private read(document: HeldDocument): Reading {
     const abort = new AbortController();
-    const cache = this.engine.prefill(document.request, abort.signal);
+    const cache = this.restoreOrPrefill(document, abort.signal);
     const reading: Reading = { cache, abort, waiting: 0 };
     cache.then(
       async (held) => {
@@ -216,6 +227,16 @@ export class HeldDocuments {
     return reading;
   }
 
+  private async restoreOrPrefill(document: HeldDocument, signal: AbortSignal): Promise<HeldCache> {
+    // What makes room for it must be gone first.
+    await Promise.all(this.leaving);
+    const restored = await this.engine.restore(document.key);
+    if (restored === undefined) return this.engine.prefill(document.request, signal);
+    document.restored = true;
+    this.listener.restored?.();
+    return restored;
+  }
+
   private giveUp(document: HeldDocument, reading: Reading): void {
     if (document.reading === reading) document.reading = undefined;
     reading.abort.abort();
@@ -224,8 +245,17 @@ export class HeldDocuments {
   private remove(document: HeldDocument): void {
     this.documents.delete(document.key);
     if (document.reading !== undefined) this.giveUp(document, document.reading);
+    if (document.cache === undefined) return;
     // A crashed engine holds nothing.
-    if (document.cache !== undefined) void this.engine.release(document.cache.handle).catch(() => undefined);
+    const left: Promise<void> = this.letGo(document.key, document.cache.handle, isWorthHolding(document.request))
+      .catch(() => undefined)
+      .finally(() => this.leaving.delete(left));
+    this.leaving.add(left);
+  }
+
+  private async letGo(key: string, handle: CacheHandle, worthKeeping: boolean): Promise<void> {
+    if (worthKeeping) await this.engine.store({ handle, key });
+    await this.engine.release(handle);
   }
 
   private touch(document: HeldDocument): void {
@@ -240,7 +270,7 @@ export class HeldDocuments {
   }
 
   private tellFreed(): void {
-    for (const resolve of [...this.freed]) resolve();
+    for (const resolve of this.freed.splice(0)) resolve();
   }
 }
 

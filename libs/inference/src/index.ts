@@ -21,6 +21,7 @@ export type {
   PrefillRequest,
   Reading,
   SamplingOptions,
+  StoreRequest,
   TokenLogprob,
 } from './engine-port.js';
 export { type CalibrationSample, calibrationOf, measureSample, type SampleMeasure } from './head-calibration.js';

@@ -11,6 +11,7 @@ import type {
   Generation,
   HeldCache,
   PrefillRequest,
+  StoreRequest,
 } from './engine-port.js';
 
 interface Call {
@@ -49,6 +50,14 @@ class ThreadedEngine implements EnginePort {
 
   async release(handle: CacheHandle): Promise<void> {
     await this.call('release', handle);
+  }
+
+  store(request: StoreRequest): Promise<boolean> {
+    return this.call('store', request) as Promise<boolean>;
+  }
+
+  restore(key: string): Promise<HeldCache | undefined> {
+    return this.call('restore', key) as Promise<HeldCache | undefined>;
   }
 
   close(): Promise<void> {
