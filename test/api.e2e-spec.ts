@@ -1,15 +1,17 @@
+import { once } from 'node:events';
 import {
   ApiError,
   answeredItem,
-  type ChatJob,
+  type CompletionJob,
   groupQueue,
   PLANNING_QUEUE,
   QUEUE_PREFIX,
   refusedItem,
 } from '@app/batches';
+import { AnswerStreams, Cancellations } from '@app/results';
 import { type Job, Queue, Worker } from 'bullmq';
 import OpenAI, { toFile } from 'openai';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ApiAlone, BATCH, ENDED_WELL, errorOf, MAX_LINE_BYTES, MODEL, QUESTION, startApi, until } from './api-alone.js';
 
 let api: ApiAlone;
@@ -269,19 +271,24 @@ describe('chat completions', () => {
   const completion = { id: 'x', object: 'chat.completion', choices: [{ index: 0, message: { content: 'An answer' } }] };
 
   /** Takes chat jobs as a worker does, and records what `answer` makes of the request. */
-  const answering = async (answer: (job: Job<ChatJob>, body: unknown) => Promise<void>): Promise<Worker<ChatJob>> => {
-    const worker = new Worker<ChatJob>(
+  const answering = async (
+    answer: (job: Job<CompletionJob>, body: unknown) => Promise<void>,
+  ): Promise<Worker<CompletionJob>> => {
+    const worker = new Worker<CompletionJob>(
       groupQueue(MODEL),
       async (job) => answer(job, JSON.parse(String(await api.blobs.read(job.data.bodyKey)))),
       { connection: api.redis, prefix: QUEUE_PREFIX },
     );
     worker.on('error', () => undefined);
     await worker.waitUntilReady();
+    workers.push(worker);
     return worker;
   };
+  const workers: Worker[] = [];
+  afterEach(() => Promise.all(workers.splice(0).map((worker) => worker.close())));
 
   it('returns what the worker recorded, and cleans up', async () => {
-    let seen: Job<ChatJob> | undefined;
+    let seen: Job<CompletionJob> | undefined;
     const worker = await answering(async (job, body) => {
       seen = job;
       expect(body).toEqual(QUESTION);
@@ -316,13 +323,121 @@ describe('chat completions', () => {
   it.each([
     ['messages', { messages: [] }, 400],
     ['max_tokens', { max_tokens: 0 }, 400],
-    ['stream', { stream: true }, 400],
+    ['stream', { stream: 'yes' }, 400],
+    ['stream_options', { stream_options: { include_usage: true } }, 400],
+    ['stream_options', { stream: true, stream_options: 7 }, 400],
+    ['stream_options.usage', { stream: true, stream_options: { usage: true } }, 400],
+    ['stream_options.include_usage', { stream: true, stream_options: { include_usage: 1 } }, 400],
+    ['n', { n: 0 }, 400],
+    ['n', { n: 129 }, 400],
     ['model', { model: 'gpt-4' }, 404],
     ['model', { model: undefined }, 400],
     ['compression.policy', { compression: { policy: 'zip' } }, 400],
   ])('refuses a wrong %s before it is queued: %j', async (param, change, status) => {
     const error = await api.refusedPost('/v1/chat/completions', JSON.stringify({ ...QUESTION, ...change }));
     expect(error).toMatchObject({ status, type: 'invalid_request_error', param });
+  });
+
+  it.each([
+    ['prompt', { prompt: undefined }, 400],
+    ['prompt', { prompt: [] }, 400],
+    ['prompt', { prompt: ['a', 1] }, 400],
+    ['prompt', { prompt: [[]] }, 400],
+    ['prompt', { prompt: [1.5] }, 400],
+    ['prompt', { prompt: Array(129).fill('a') }, 400],
+    ['max_tokens', { max_tokens: -1 }, 400],
+    ['logprobs', { logprobs: 6 }, 400],
+    ['best_of', { best_of: 3, n: 2 }, 400],
+    ['echo', { echo: true }, 400],
+    ['suffix', { suffix: 'end' }, 400],
+    ['messages', { messages: [] }, 400],
+    ['stream', { stream: 1 }, 400],
+    ['model', { model: 'gpt-4' }, 404],
+  ])('refuses a wrong %s of a text completion before it is queued: %j', async (param, change, status) => {
+    const body = JSON.stringify({ model: MODEL, prompt: 'Once upon', ...change });
+    expect(await api.refusedPost('/v1/completions', body)).toMatchObject({
+      status,
+      type: 'invalid_request_error',
+      param,
+    });
+  });
+
+  it('streams pieces as they come, what a second worker repeats only once, and the rest from the result', async () => {
+    const choice = { index: 0, message: { role: 'assistant', content: 'One two three four' }, finish_reason: 'stop' };
+    const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
+    const streams = new AnswerStreams(api.redis);
+    const worker = await answering(async (job, body) => {
+      expect(body).toMatchObject({ ...QUESTION, seed: expect.any(Number) });
+      const id = job.data.completionId;
+      const none = { choice: 0, logprobsAt: 0, logprobs: [] };
+      await streams.append(id, { ...none, at: 0, text: 'One ' });
+      await streams.append(id, { ...none, at: 4, text: 'two ' });
+      await streams.append(id, { ...none, at: 0, text: 'One t' });
+      await streams.append(id, { ...none, at: 5, text: 'wo th' });
+      await streams.append(id, { ...none, at: 17, text: '?' });
+      await api.results.record(id, 0, answeredItem('chat', { ...completion, choices: [choice], usage }));
+    });
+    const chunks: OpenAI.ChatCompletionChunk[] = [];
+    const stream_options = { include_usage: true };
+    const stream = await api.client.chat.completions.create({ ...QUESTION, stream: true, stream_options });
+    for await (const chunk of stream) chunks.push(chunk);
+    const texts = chunks.map((chunk) => chunk.choices[0]?.delta.content);
+    expect(texts).toEqual(['', 'One ', 'two ', 'th', 'ree four', undefined, undefined]);
+    expect(chunks[0]!.choices[0]!.delta.role).toBe('assistant');
+    expect(chunks.at(-2)!.choices[0]!.finish_reason).toBe('stop');
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage });
+    for (const { usage: none, ...chunk } of chunks.slice(0, -1)) {
+      expect({ ...chunk, none }).toMatchObject({ object: 'chat.completion.chunk', model: MODEL, none: null });
+    }
+    expect(new Set(chunks.map(({ id }) => id)).size).toBe(1);
+    expect(await api.redis.keys('longhaul:results:*pieces')).toEqual([]);
+    await worker.close();
+    await streams.close();
+  });
+
+  it('ends a stream with an error event where the second worker answers otherwise', async () => {
+    const streams = new AnswerStreams(api.redis);
+    const worker = await answering(async (job) => {
+      const piece = { choice: 0, logprobsAt: 0, logprobs: [] };
+      await streams.append(job.data.completionId, { ...piece, at: 0, text: 'One two' });
+      await streams.append(job.data.completionId, { ...piece, at: 0, text: 'Two' });
+    });
+    const stream = await api.client.chat.completions.create({ ...QUESTION, stream: true });
+    const texts: string[] = [];
+    const read = async () => {
+      for await (const chunk of stream) texts.push(chunk.choices[0]?.delta.content ?? '');
+    };
+    expect(await errorOf(read())).toMatchObject({ code: 'answer_restarted', type: 'server_error' });
+    expect(texts).toEqual(['', 'One two']);
+    await worker.close();
+    await streams.close();
+  });
+
+  it('answers a stream that fails before it begins with the status of the error', async () => {
+    const worker = await answering(async (job) => {
+      const error = ApiError.invalid('Too long: 9000 tokens.', 'messages', 'context_length_exceeded');
+      await api.results.record(job.data.completionId, 0, refusedItem('chat', error));
+    });
+    const error = await errorOf(api.client.chat.completions.create({ ...QUESTION, stream: true }));
+    expect(error).toMatchObject({ status: 400, param: 'messages', code: 'context_length_exceeded' });
+    await worker.close();
+  });
+
+  it.each([true, false])('cancels the work when the client goes away (stream: %s)', async (stream) => {
+    let taken = (_id: string): void => undefined;
+    const id = new Promise<string>((resolve) => (taken = resolve));
+    const cancellations = new Cancellations(api.redis);
+    const worker = await answering(async (job) => taken(job.data.completionId));
+    const client = new AbortController();
+    const answer = api.client.chat.completions.create({ ...QUESTION, stream }, { signal: client.signal });
+    const watch = await cancellations.watch(await id);
+    client.abort();
+    await expect(answer).rejects.toThrow(OpenAI.APIUserAbortError);
+    if (!watch.signal.aborted) await once(watch.signal, 'abort');
+    await until(async () => !(await api.storedFiles()).some((path) => path.includes('/chat/')));
+    await watch.stop();
+    await worker.close();
+    await cancellations.close();
   });
 
   it('says after its time that nobody answered, and takes the job back', async () => {

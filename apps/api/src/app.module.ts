@@ -2,7 +2,7 @@ import type { Config } from '@app/config';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { BatchesModule } from './batches/batches.module.js';
-import { ChatModule } from './chat/chat.module.js';
+import { CompletionsModule } from './completions/completions.module.js';
 import { ConnectionsModule } from './connections.module.js';
 import { OpenAiExceptionFilter } from './errors/openai-exception.filter.js';
 import { createValidationPipe } from './errors/validation.js';
@@ -11,7 +11,7 @@ import { HealthModule } from './health/health.module.js';
 import { ModelsModule } from './models/models.module.js';
 
 @Module({
-  imports: [FilesModule, BatchesModule, ModelsModule, ChatModule, HealthModule],
+  imports: [FilesModule, BatchesModule, ModelsModule, CompletionsModule, HealthModule],
   providers: [
     { provide: APP_FILTER, useClass: OpenAiExceptionFilter },
     { provide: APP_PIPE, useFactory: createValidationPipe },

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { BatchJobs, BatchStore, FileStore, RedisBatchStore, RedisFileStore } from '@app/batches';
 import { Config } from '@app/config';
 import {
+  AnswerStreams,
   Cancellations,
   connectRedisForRequests,
   RedisResultStore,
@@ -24,6 +25,7 @@ export class ConnectionsModule implements OnApplicationShutdown {
     private readonly queues: JobQueues,
     private readonly jobs: BatchJobs,
     private readonly cancellations: Cancellations,
+    private readonly streams: AnswerStreams,
   ) {}
 
   static with(config: Config): DynamicModule {
@@ -32,6 +34,7 @@ export class ConnectionsModule implements OnApplicationShutdown {
       { provide: Redis, useFactory: () => connect(config.redisUrl) },
       { provide: BlobStore, useFactory: () => openBlobStore(config) },
       { provide: ResultStore, useFactory: (redis: Redis) => new RedisResultStore(redis), inject: [Redis] },
+      { provide: AnswerStreams, useFactory: (redis: Redis) => new AnswerStreams(redis), inject: [Redis] },
       { provide: Cancellations, useFactory: (redis: Redis) => new Cancellations(redis), inject: [Redis] },
       { provide: FileStore, useFactory: (redis: Redis) => new RedisFileStore(redis), inject: [Redis] },
       {
@@ -52,6 +55,7 @@ export class ConnectionsModule implements OnApplicationShutdown {
       this.queues.close(),
       this.jobs.close(),
       this.cancellations.close(),
+      this.streams.close(),
       (this.results as RedisResultStore).close(),
     ]);
     this.redis.disconnect();

@@ -9,13 +9,15 @@ export interface Answer {
   readonly cache: HeldCache;
   /** Whether the cache was held already when the item came. */
   readonly reused: boolean;
-  readonly generation: Generation;
+  /** One a choice, at least one. */
+  readonly generations: readonly Generation[];
   readonly systemFingerprint: string;
 }
 
 /** OpenAI's `chat.completion` object, with `usage.kv_cache` and `usage.timing` beside OpenAI's own fields. */
-export function chatCompletionBody({ id, item, cache, reused, generation, systemFingerprint }: Answer): object {
+export function chatCompletionBody({ id, item, cache, reused, generations, systemFingerprint }: Answer): object {
   const promptTokens = cache.tokens + item.suffix.length;
+  const completionTokens = generations.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const { policy, budget, tokens, entries, bytes } = cache;
   return {
     id,
@@ -23,31 +25,30 @@ export function chatCompletionBody({ id, item, cache, reused, generation, system
     created: Math.floor(Date.now() / 1000),
     model: item.request.model,
     system_fingerprint: systemFingerprint,
-    choices: [
-      {
-        index: 0,
-        message: { role: 'assistant', content: generation.text, refusal: null },
-        logprobs: generation.logprobs ? { content: generation.logprobs.map(tokenLogprobs), refusal: null } : null,
-        finish_reason: generation.finishReason,
-      },
-    ],
+    choices: generations.map(({ text, logprobs, finishReason }, index) => ({
+      index,
+      message: { role: 'assistant', content: text, refusal: null },
+      logprobs: logprobs ? { content: logprobs.map(tokenLogprobs), refusal: null } : null,
+      finish_reason: finishReason,
+    })),
     usage: {
       prompt_tokens: promptTokens,
-      completion_tokens: generation.tokens.length,
-      total_tokens: promptTokens + generation.tokens.length,
+      completion_tokens: completionTokens,
+      total_tokens: promptTokens + completionTokens,
       prompt_tokens_details: { cached_tokens: reused ? tokens : 0 },
       kv_cache: { policy, budget, tokens, entries, bytes },
       timing: {
         prefill_seconds: reused ? 0 : cache.prefillSeconds,
         compress_seconds: reused ? 0 : cache.compressSeconds,
-        suffix_seconds: generation.suffixSeconds,
-        decode_seconds: generation.decodeSeconds,
+        suffix_seconds: Math.max(...generations.map(({ suffixSeconds }) => suffixSeconds)),
+        decode_seconds: Math.max(...generations.map(({ decodeSeconds }) => decodeSeconds)),
       },
     },
   };
 }
 
-const tokenLogprobs = (generated: GeneratedToken): object => ({
+/** An entry of OpenAI's `logprobs.content`. */
+export const tokenLogprobs = (generated: GeneratedToken): object => ({
   ...tokenLogprob(generated),
   top_logprobs: generated.top.map(tokenLogprob),
 });

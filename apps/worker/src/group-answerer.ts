@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { ApiError, answeredItem, type GroupPlan, type PlannedItem, refusedItem } from '@app/batches';
+import { ApiError, answeredItem, type GroupPlan, type PlannedItem, refusedItem, systemFingerprint } from '@app/batches';
 import { Config } from '@app/config';
 import {
+  type AnswerPiece,
   ContextOverflowError,
   EngineAbortedError,
   EngineCrashedError,
@@ -22,6 +23,8 @@ export interface AnswerOptions {
   readonly cancelled?: AbortSignal;
   /** Id of the one completion, where the caller knows it already. */
   readonly completionId?: string;
+  /** Told of the answers as they grow. */
+  readonly onPiece?: (item: PlannedItem, choice: number, piece: AnswerPiece) => void;
 }
 
 /** One run over a group: the options, and when to stop. */
@@ -42,7 +45,7 @@ export class GroupAnswerer {
     @Inject(ENGINE) private readonly engine: EnginePort,
     private readonly drain: Drain,
   ) {
-    this.systemFingerprint = `fp_${config.modelId}_${config.precision}`;
+    this.systemFingerprint = systemFingerprint(config.modelId, config.precision);
   }
 
   /**
@@ -124,13 +127,19 @@ export class GroupAnswerer {
     item: PlannedItem,
     cache: HeldCache,
     reused: boolean,
-    { stopAnswering, completionId = `chatcmpl-${randomUUID().replaceAll('-', '')}` }: Run,
+    { stopAnswering, onPiece, completionId = `chatcmpl-${randomUUID().replaceAll('-', '')}` }: Run,
   ): Promise<ItemResult> {
     try {
       const request = { handle: cache.handle, suffix: item.suffix, sampling: this.sampling(plan, item) };
-      const generation = await this.engine.generate(request, stopAnswering);
+      const choices = Array.from({ length: item.request.n ?? 1 }, (_, choice) => {
+        const { seed } = request.sampling;
+        const sampling = { ...request.sampling, seed: seed === undefined ? undefined : seed + choice };
+        const tell = onPiece && ((piece: AnswerPiece) => onPiece(item, choice, piece));
+        return this.engine.generate({ ...request, sampling }, stopAnswering, tell);
+      });
+      const generations = await Promise.all(choices);
       const { systemFingerprint } = this;
-      const body = chatCompletionBody({ id: completionId, item, cache, reused, generation, systemFingerprint });
+      const body = chatCompletionBody({ id: completionId, item, cache, reused, generations, systemFingerprint });
       return answeredItem(item.customId, body);
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();

@@ -3,10 +3,10 @@ import { Cancellations, ResultStore } from '@app/results';
 import { BlobNotFoundError, BlobStore } from '@app/storage';
 import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import { ChatAnswerer } from './chat-answerer.js';
+import { CompletionAnswerer } from './completion-answerer.js';
 import { GroupAnswerer } from './group-answerer.js';
 
-/** Answers document groups and chat completions. */
+/** Answers document groups and completions that somebody waits for. */
 @Injectable()
 export class GroupProcessor {
   constructor(
@@ -14,15 +14,15 @@ export class GroupProcessor {
     private readonly results: ResultStore,
     private readonly jobs: BatchJobs,
     private readonly groups: GroupAnswerer,
-    private readonly chats: ChatAnswerer,
+    private readonly completions: CompletionAnswerer,
     private readonly cancellations: Cancellations,
   ) {}
 
   async process({ data }: Job<GroupJob>): Promise<void> {
-    const watch = await this.cancellations.watch(data.kind === 'chat' ? data.completionId : data.batchId);
+    const watch = await this.cancellations.watch(data.kind === 'batch' ? data.batchId : data.completionId);
     try {
-      if (data.kind === 'chat') await this.chats.answer(data, watch.signal);
-      else await this.answerGroup(data, watch.signal);
+      if (data.kind === 'batch') await this.answerGroup(data, watch.signal);
+      else await this.completions.answer(data, watch.signal);
     } finally {
       await watch.stop();
     }

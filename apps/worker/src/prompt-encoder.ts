@@ -1,4 +1,4 @@
-import { ApiError, type PromptEncoder, type TextMessage } from '@app/batches';
+import { ApiError, type PromptEncoder, type TextEncoder, type TextMessage } from '@app/batches';
 import type { Config } from '@app/config';
 import { ChatTemplateError, GgufModel } from '@app/gguf-model';
 
@@ -9,7 +9,7 @@ export const PROMPT_ENCODER = Symbol('PROMPT_ENCODER');
  * The encoder of the configured model; reads its header only. Throws `GgufError` where the model cannot be used, one whose
  * chat template is missing or refuses even a plain question included: no request could ever be encoded.
  */
-export async function openPromptEncoder({ modelPath }: Config): Promise<PromptEncoder> {
+export async function openPromptEncoder({ modelPath }: Config): Promise<ModelPromptEncoder> {
   const model = await GgufModel.open(modelPath);
   await model.close();
   model.chatTemplate.render([{ role: 'user', content: 'Hello' }], { addGenerationPrompt: true });
@@ -17,11 +17,19 @@ export async function openPromptEncoder({ modelPath }: Config): Promise<PromptEn
 }
 
 /** Encodes prompts with the tokenizer and the chat template of the model file. */
-export class ModelPromptEncoder implements PromptEncoder {
+export class ModelPromptEncoder implements PromptEncoder, TextEncoder {
   readonly contextLength: number;
+  readonly vocabularySize: number;
 
   constructor(private readonly model: GgufModel) {
     this.contextLength = model.hyperparameters.contextLength;
+    this.vocabularySize = model.tokenizer.vocabularySize;
+  }
+
+  encodeText(text: string): Int32Array {
+    const { tokenizer } = this.model;
+    const bos = tokenizer.addBos && tokenizer.bosToken !== undefined ? [tokenizer.bosToken] : [];
+    return Int32Array.from([...bos, ...tokenizer.encode(text)]);
   }
 
   async encode(messages: readonly TextMessage[]): Promise<Int32Array> {

@@ -12,11 +12,11 @@ import {
 } from '@app/batches';
 import { Config } from '@app/config';
 import type { EnginePort } from '@app/inference';
-import { Cancellations, connectRedis, RedisResultStore, ResultStore } from '@app/results';
+import { AnswerStreams, Cancellations, connectRedis, RedisResultStore, ResultStore } from '@app/results';
 import { BlobStore, FileSystemBlobStore } from '@app/storage';
 import { type DynamicModule, type FactoryProvider, Module } from '@nestjs/common';
 import { Redis } from 'ioredis';
-import { ChatAnswerer } from './chat-answerer.js';
+import { CompletionAnswerer } from './completion-answerer.js';
 import { extractionLimits } from './document-limits.js';
 import { Drain } from './drain.js';
 import { ENGINE } from './engine.js';
@@ -46,6 +46,7 @@ const provide = (
     provide(Redis, [Config], ({ redisUrl }: Config) => connectRedis(redisUrl)),
     provide(BlobStore, [Config], ({ dataDir }: Config) => new FileSystemBlobStore(join(dataDir, 'blobs'))),
     provide(ResultStore, [Redis], (redis: Redis) => new RedisResultStore(redis)),
+    provide(AnswerStreams, [Redis], (redis: Redis) => new AnswerStreams(redis)),
     provide(Cancellations, [Redis], (redis: Redis) => new Cancellations(redis)),
     provide(FileStore, [Redis], (redis: Redis) => new RedisFileStore(redis)),
     provide(
@@ -89,7 +90,7 @@ const provide = (
     ),
     Drain,
     GroupAnswerer,
-    ChatAnswerer,
+    CompletionAnswerer,
     PlanningProcessor,
     GroupProcessor,
     FinalizingProcessor,

@@ -34,6 +34,8 @@ export interface ChatCompletionRequest {
   stop?: string | string[];
   logprobs?: boolean;
   top_logprobs?: number;
+  /** Answers to the same prompt; default 1. */
+  n?: number;
   compression?: CompressionRequest;
 }
 
@@ -53,6 +55,8 @@ export type DocumentReference =
 
 export const CHAT_ROLES = ['system', 'developer', 'user', 'assistant'] as const;
 /** As OpenAI's. */
+export const MAX_CHOICES = 128;
+/** As OpenAI's. */
 export const MAX_STOP_STRINGS = 4;
 /** As OpenAI's. */
 export const MAX_TOP_LOGPROBS = 20;
@@ -61,7 +65,7 @@ export const MAX_TOP_LOGPROBS = 20;
 export const MAX_FILENAME_LENGTH = 255;
 
 /** A number in (0, 1]. */
-const IsShare = (): PropertyDecorator =>
+export const IsShare = (): PropertyDecorator =>
   ValidateBy({
     name: 'isShare',
     validator: {
@@ -71,7 +75,7 @@ const IsShare = (): PropertyDecorator =>
   });
 
 /** A whole number of at least one that arithmetic on it keeps exact. */
-const IsTokenCount = (): PropertyDecorator =>
+export const IsTokenCount = (): PropertyDecorator =>
   ValidateBy({
     name: 'isTokenCount',
     validator: {
@@ -218,11 +222,13 @@ export class ChatCompletionDto {
   top_logprobs?: number;
 
   @IsOptional()
-  @Equals(1, { message: 'n must be 1: more than one choice is not supported by Longhaul' })
+  @IsInt()
+  @Min(1)
+  @Max(MAX_CHOICES)
   n?: number;
 
   @IsOptional()
-  @Equals(false, { message: 'stream must be false: streaming is not supported here' })
+  @Equals(false, { message: 'stream must be false: an item of a batch is not streamed' })
   stream?: boolean;
 
   @IsOptional()

@@ -5,6 +5,7 @@ import { ChatCompletionDto, type ChatCompletionRequest, CompressionDto } from '.
 import type { CompressionRequest } from './compression.js';
 import { isTooDeep } from './json-depth.js';
 import { ApiError } from './openai-error.js';
+import { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
 
 /** Fields that OpenAI clients send and that change no answer here. */
 const IGNORED: readonly string[] = [
@@ -36,34 +37,68 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   web_search_options: [],
 };
 
+/** The same for `/v1/completions`. */
+const UNSUPPORTED_TEXT: Readonly<Record<string, readonly unknown[]>> = {
+  frequency_penalty: [0],
+  logit_bias: [],
+  presence_penalty: [0],
+  suffix: [''],
+};
+
 /**
  * The validated body of `POST /v1/chat/completions` or of a batch line. Null fields count as absent, as OpenAI's clients
  * send them.
  * @throws ApiError (400) that names the first offending field, as a path like `messages[0].content[1].text`.
  */
 export function parseChatCompletion(body: unknown): ChatCompletionRequest {
-  if (!isRecord(body)) throw ApiError.invalid('The body must be a JSON object: a chat completion request.', null);
-  if (isTooDeep(body)) throw ApiError.tooDeep();
-  const fields: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(body)) {
-    // class-transformer drops these silently, and assigning `__proto__` would do worse.
-    if (name in Object.prototype) throw unknownParameter(name);
-    if (value === null || IGNORED.includes(name)) continue;
-    if (Object.hasOwn(UNSUPPORTED, name)) {
-      if (isEmpty(value) || UNSUPPORTED[name]?.includes(value)) continue;
-      throw ApiError.invalid(`${name} is not supported by Longhaul. Leave it out.`, name, 'unsupported_parameter');
-    }
-    fields[name] = value;
-  }
-  const request = validated(ChatCompletionDto, fields, '');
+  const request = validated(ChatCompletionDto, actedOn(body, 'a chat completion request', UNSUPPORTED), '');
   if (request.max_tokens !== undefined && request.max_completion_tokens !== undefined) {
     throw ApiError.invalid('Give max_completion_tokens or max_tokens, not both.', 'max_tokens');
   }
   if (request.top_logprobs !== undefined && request.logprobs !== true) {
     throw ApiError.invalid('top_logprobs needs logprobs to be true.', 'top_logprobs');
   }
-  const { n: _n, stream: _stream, response_format: _format, ...used } = request;
+  const { stream: _stream, response_format: _format, ...used } = request;
   return used as ChatCompletionRequest;
+}
+
+/**
+ * The validated body of `POST /v1/completions`.
+ * @throws ApiError (400)
+ */
+export function parseTextCompletion(body: unknown): TextCompletionRequest {
+  const request = validated(TextCompletionDto, actedOn(body, 'a completion request', UNSUPPORTED_TEXT), '');
+  const { best_of: bestOf, echo: _echo, ...used } = request;
+  if (bestOf !== undefined && bestOf !== (request.n ?? 1)) {
+    throw ApiError.invalid(
+      'best_of must be what n is: Longhaul gives every answer that it makes.',
+      'best_of',
+      'invalid_value',
+    );
+  }
+  return used as TextCompletionRequest;
+}
+
+/** The fields of a body that are there and matter. */
+function actedOn(
+  body: unknown,
+  what: string,
+  unsupported: Readonly<Record<string, readonly unknown[]>>,
+): Record<string, unknown> {
+  if (!isRecord(body)) throw ApiError.invalid(`The body must be a JSON object: ${what}.`, null);
+  if (isTooDeep(body)) throw ApiError.tooDeep();
+  const fields: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(body)) {
+    // class-transformer drops these silently, and assigning `__proto__` would do worse.
+    if (name in Object.prototype) throw unknownParameter(name);
+    if (value === null || IGNORED.includes(name)) continue;
+    if (Object.hasOwn(unsupported, name)) {
+      if (isEmpty(value) || unsupported[name]?.includes(value)) continue;
+      throw ApiError.invalid(`${name} is not supported by Longhaul. Leave it out.`, name, 'unsupported_parameter');
+    }
+    fields[name] = value;
+  }
+  return fields;
 }
 
 /**

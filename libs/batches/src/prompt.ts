@@ -45,7 +45,7 @@ export async function encodeRequest(
 }
 
 /** A number of tokens that the messages have for certain: no token spans the end of a word. */
-function fewestTokens(messages: readonly TextMessage[]): number {
+export function fewestTokens(messages: readonly Pick<TextMessage, 'content'>[]): number {
   let words = 0;
   let characters = 0;
   for (const { content } of messages) {
@@ -56,10 +56,16 @@ function fewestTokens(messages: readonly TextMessage[]): number {
 }
 
 /** The words are those of the engine's ContextOverflowError, which the batches cannot import. */
-const contextOverflow = (contextLength: number, promptTokens: number, maxTokens: number, atLeast = ''): ApiError =>
+export const contextOverflow = (
+  contextLength: number,
+  promptTokens: number,
+  maxTokens: number,
+  atLeast = '',
+  param = 'messages',
+): ApiError =>
   ApiError.invalid(
     `This model's maximum context length is ${contextLength} tokens, but ${atLeast}${promptTokens + maxTokens} were requested ` +
       `(${atLeast}${promptTokens} in the prompt, ${maxTokens} for the answer). Shorten the document or lower max_completion_tokens.`,
-    'messages',
+    param,
     'context_length_exceeded',
   );

@@ -22,8 +22,8 @@ export interface FinalizingJob {
   readonly batchId: string;
 }
 
-/** One document group, or a chat completion, which is a group of one item that the worker plans itself. */
-export type GroupJob = BatchGroupJob | ChatJob;
+/** One document group, or a completion that somebody waits for, which the worker plans itself. */
+export type GroupJob = BatchGroupJob | CompletionJob;
 
 export interface BatchGroupJob {
   readonly kind: 'batch';
@@ -32,10 +32,13 @@ export interface BatchGroupJob {
   readonly planKey: string;
 }
 
-export interface ChatJob {
-  readonly kind: 'chat';
-  /** Also the `results` id under which the answer is gathered, as item 0. */
+export interface CompletionJob {
+  /** `/v1/chat/completions`, one item; `/v1/completions`, an item a prompt. */
+  readonly kind: 'chat' | 'text';
+  /** Also the `results` id under which the answers are gathered, from item 0 on. */
   readonly completionId: string;
   /** Blob key of the request body. */
   readonly bodyKey: string;
+  /** Whether the answer is wanted as it grows (`AnswerStreams`). */
+  readonly stream: boolean;
 }

@@ -1,3 +1,4 @@
+export { AnswerStreams, type StreamedPiece } from './answer-streams.js';
 export { Cancellations, type CancellationWatch } from './cancellations.js';
 export { type ItemResult, isSuccess, type TokenUsage } from './item-result.js';
 export { MissingResultsError, type OutputFiles, writeOutputFiles } from './output-files.js';

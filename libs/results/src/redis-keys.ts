@@ -14,6 +14,12 @@ export const resultKeys = (batchId: string) => ({
 /** String: set while a batch or a chat completion is cancelled. */
 export const cancelKey = (id: string): string => `longhaul:results:{${id}}:cancelled`;
 
+/** Stream: pieces of a chat completion, as they are generated. */
+export const piecesKey = (id: string): string => `longhaul:results:{${id}}:pieces`;
+
+/** Channel that says that there are more pieces. */
+export const piecesChannel = (id: string): string => `longhaul:pieces:{${id}}`;
+
 /** Channel on which a cancellation is told. */
 export const cancelChannel = (id: string): string => `longhaul:cancel:{${id}}`;
 

@@ -15,11 +15,11 @@ export class OpenAiExceptionFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<Request>();
     const response = http.getResponse<Response>();
-    if (request.destroyed && !request.complete) {
+    if ((request.destroyed && !request.complete) || response.closed) {
       this.logger.debug(`${request.method} ${request.path}: the client went away`);
       return;
     }
-    const error = toApiError(thrown, request);
+    const error = errorResponse(thrown, request);
     if (error.status >= 500) {
       const known = thrown instanceof ApiError || isRedisUnavailable(thrown) || thrown instanceof BlobStorageError;
       const detail = !known && thrown instanceof Error ? thrown.stack : String(thrown);
@@ -36,7 +36,8 @@ export class OpenAiExceptionFilter implements ExceptionFilter {
   }
 }
 
-function toApiError(thrown: unknown, request: Request): ApiError {
+/** What a client is told of an error. */
+export function errorResponse(thrown: unknown, request: Request): ApiError {
   if (thrown instanceof ApiError) return thrown;
   if (thrown instanceof BlobTooLargeError) {
     return tooLarge(`The file is larger than the ${thrown.maxBytes} bytes allowed.`, 'file');

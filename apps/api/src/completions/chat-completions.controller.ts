@@ -1,0 +1,53 @@
+import { parseChatCompletion, systemFingerprint } from '@app/batches';
+import { Config } from '@app/config';
+import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { JsonBodyGuard } from '../errors/validation.js';
+import { type CompletionEndpoint, Completions } from './completions.service.js';
+import type { ChunkFormat } from './stream-chunks.js';
+
+@Controller('v1/chat/completions')
+export class ChatCompletionsController {
+  private readonly endpoint: CompletionEndpoint = {
+    kind: 'chat',
+    idPrefix: 'chatcmpl',
+    read: (body) => ({ ...parseChatCompletion(body), items: 1 }),
+    body: (_id, [body]) => body,
+    chunks: (id, includeUsage) => this.chunks(id, includeUsage),
+  };
+
+  constructor(
+    private readonly config: Config,
+    private readonly completions: Completions,
+  ) {}
+
+  @Post()
+  @UseGuards(JsonBodyGuard)
+  @HttpCode(200)
+  async create(@Body() body: object, @Req() request: Request, @Res() response: Response): Promise<void> {
+    await this.completions.answer(this.endpoint, body, request, response);
+  }
+
+  /** OpenAI's `chat.completion.chunk`. */
+  private chunks(id: string, includeUsage: boolean): ChunkFormat {
+    const created = Math.floor(Date.now() / 1000);
+    const chunk = (choices: readonly object[], usage: unknown = null) => ({
+      id,
+      object: 'chat.completion.chunk',
+      created,
+      model: this.config.modelId,
+      system_fingerprint: systemFingerprint(this.config.modelId, this.config.precision),
+      choices,
+      ...(includeUsage && { usage }),
+    });
+    const choice = (index: number, delta: object, logprobs: object | null, finish_reason: string | null) =>
+      chunk([{ index, delta, logprobs, finish_reason }]);
+    return {
+      begin: (index) => choice(index, { role: 'assistant', content: '', refusal: null }, null, null),
+      grow: (index, { text, logprobs }) =>
+        choice(index, { content: text }, logprobs.length > 0 ? { content: logprobs, refusal: null } : null, null),
+      end: (index, finishReason) => choice(index, {}, null, finishReason),
+      usage: ([body]) => (includeUsage ? chunk([], (body as { usage: object }).usage) : undefined),
+    };
+  }
+}

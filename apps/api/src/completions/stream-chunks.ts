@@ -1,0 +1,63 @@
+import type { Progress } from './completion-jobs.service.js';
+import { GrowingChoice, type Growth } from './growing-choice.js';
+
+/** One choice of a complete answer, in the words of a chat completion. */
+export interface ChatChoice {
+  readonly message: { readonly content: string };
+  readonly logprobs: { readonly content: readonly unknown[] } | null;
+  readonly finish_reason: string;
+}
+
+/** What of an item's body is read here. */
+export interface ChatBody {
+  readonly choices: readonly ChatChoice[];
+}
+
+/** How the chunks of an endpoint look. `choice` counts over all items. */
+export interface ChunkFormat {
+  /** Opens a choice. */
+  begin(choice: number): object | undefined;
+  grow(choice: number, growth: Growth): object;
+  end(choice: number, finishReason: string): object;
+  /** The last chunk; undefined where usage was not asked for. */
+  usage(bodies: readonly unknown[]): object | undefined;
+}
+
+/** Turns the progress of a completion into chunks; undefined where there is nothing to say yet. */
+export async function* streamChunks(
+  progress: AsyncGenerator<Progress, unknown[]>,
+  format: ChunkFormat,
+): AsyncGenerator<object | undefined> {
+  const choices = new Map<number, GrowingChoice>();
+  const told = function* (choice: number, growth: (growing: GrowingChoice) => Growth) {
+    let growing = choices.get(choice);
+    if (!growing) {
+      growing = new GrowingChoice();
+      choices.set(choice, growing);
+      const begin = format.begin(choice);
+      if (begin) yield begin;
+    }
+    const grown = growth(growing);
+    if (grown.text !== '' || grown.logprobs.length > 0) yield format.grow(choice, grown);
+  };
+  try {
+    for (;;) {
+      const { value, done } = await progress.next();
+      if (done) {
+        const all = (value as ChatBody[]).flatMap((body) => body.choices);
+        for (const [choice, { message, logprobs, finish_reason }] of all.entries()) {
+          yield* told(choice, (growing) => growing.end(message.content, logprobs?.content ?? []));
+          yield format.end(choice, finish_reason);
+        }
+        const usage = format.usage(value);
+        if (usage) yield usage;
+        return;
+      }
+      if (value === undefined) yield undefined;
+      else yield* told(value.choice, (growing) => growing.grow(value));
+    }
+  } finally {
+    // Ends the work where the client has gone.
+    await progress.return([]);
+  }
+}

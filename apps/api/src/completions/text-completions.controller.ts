@@ -1,0 +1,61 @@
+import { parseTextCompletion, systemFingerprint } from '@app/batches';
+import { Config } from '@app/config';
+import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { JsonBodyGuard } from '../errors/validation.js';
+import { type CompletionEndpoint, Completions } from './completions.service.js';
+import type { ChunkFormat } from './stream-chunks.js';
+import { type AnsweredPrompt, textCompletionBody, textLogprobs, totalUsage } from './text-completion-body.js';
+
+/** OpenAI's older endpoint: text goes on, without roles or a chat template. */
+@Controller('v1/completions')
+export class TextCompletionsController {
+  private readonly endpoint: CompletionEndpoint = {
+    kind: 'text',
+    idPrefix: 'cmpl',
+    read: (body) => {
+      const { prompt, ...request } = parseTextCompletion(body);
+      return { ...request, items: prompt.length };
+    },
+    body: (id, items) => textCompletionBody(id, items as AnsweredPrompt[]),
+    chunks: (id, includeUsage) => this.chunks(id, includeUsage),
+  };
+
+  constructor(
+    private readonly config: Config,
+    private readonly completions: Completions,
+  ) {}
+
+  @Post()
+  @UseGuards(JsonBodyGuard)
+  @HttpCode(200)
+  async create(@Body() body: object, @Req() request: Request, @Res() response: Response): Promise<void> {
+    await this.completions.answer(this.endpoint, body, request, response);
+  }
+
+  /** OpenAI's `text_completion` in parts. */
+  private chunks(id: string, includeUsage: boolean): ChunkFormat {
+    const created = Math.floor(Date.now() / 1000);
+    const lengths: number[] = [];
+    const chunk = (choices: readonly object[], usage: unknown = null) => ({
+      id,
+      object: 'text_completion',
+      created,
+      model: this.config.modelId,
+      system_fingerprint: systemFingerprint(this.config.modelId, this.config.precision),
+      choices,
+      ...(includeUsage && { usage }),
+    });
+    return {
+      begin: () => undefined,
+      grow: (index, { text, logprobs }) => {
+        const offset = lengths[index] ?? 0;
+        lengths[index] = offset + text.length;
+        const entries = logprobs.length > 0 ? textLogprobs(logprobs, offset) : null;
+        return chunk([{ index, text, logprobs: entries, finish_reason: null }]);
+      },
+      end: (index, finish_reason) => chunk([{ index, text: '', logprobs: null, finish_reason }]),
+      usage: (bodies) => (includeUsage ? chunk([], totalUsage(bodies as AnsweredPrompt[])) : undefined),
+    };
+  }
+}

@@ -1,0 +1,171 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { errorOf } from './api-alone.js';
+import { endOfBatch, fileLines, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
+import { type RedisServer, startRedis } from './redis-server.js';
+
+const MODEL = 'smollm2-135m-instruct';
+
+let redis: RedisServer;
+let longhaul: Longhaul;
+let client: OpenAI;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  longhaul = await startLonghaul(redis.url);
+  client = longhaul.client;
+});
+afterAll(async () => {
+  await longhaul?.stop();
+  await redis?.stop();
+});
+
+const messages = [{ role: 'user' as const, content: 'Name three rivers of Europe, one a line.' }];
+const ask = { model: MODEL, messages, max_completion_tokens: 24, temperature: 0 };
+
+/** All chunks of a stream, and what they say together, by choice. */
+async function gather(stream: AsyncIterable<OpenAI.ChatCompletionChunk>) {
+  const chunks: OpenAI.ChatCompletionChunk[] = [];
+  const texts: string[] = [];
+  const logprobs: OpenAI.ChatCompletionTokenLogprob[] = [];
+  for await (const chunk of stream) {
+    chunks.push(chunk);
+    for (const { index, delta, logprobs: entries } of chunk.choices) {
+      texts[index] = (texts[index] ?? '') + (delta.content ?? '');
+      logprobs.push(...(entries?.content ?? []));
+    }
+  }
+  return { chunks, texts, logprobs };
+}
+
+describe('chat completions', () => {
+  it('stream what they answer whole, token by token, with log-probabilities and usage', async () => {
+    const whole = await client.chat.completions.create({ ...ask, logprobs: true, top_logprobs: 2 });
+    const stream = await client.chat.completions.create({
+      ...ask,
+      logprobs: true,
+      top_logprobs: 2,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const { chunks, texts, logprobs } = await gather(stream);
+    expect(texts).toEqual([whole.choices[0]!.message.content]);
+    expect(logprobs.map(({ token }) => token)).toEqual(whole.choices[0]!.logprobs!.content!.map(({ token }) => token));
+    expect(logprobs[0]!.top_logprobs).toHaveLength(2);
+    // Not all at once at the end.
+    expect(chunks.length).toBeGreaterThan(10);
+    expect(chunks.at(-2)!.choices[0]!.finish_reason).toBe(whole.choices[0]!.finish_reason);
+    const { completion_tokens, total_tokens } = whole.usage!;
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens, total_tokens } });
+    expect(chunks[0]!.system_fingerprint).toBe(whole.system_fingerprint);
+  });
+
+  it('run with the helpers of the client', async () => {
+    const runner = client.chat.completions.stream({ ...ask, stream_options: { include_usage: true } });
+    const final = await runner.finalChatCompletion();
+    expect(final.choices[0]!.message.content).toBe(
+      (await client.chat.completions.create(ask)).choices[0]!.message.content,
+    );
+    expect(final.usage?.total_tokens).toBeGreaterThan(0);
+  });
+
+  it('give several choices, each with its own seed, streamed or not, also in a batch', async () => {
+    const several = { ...ask, temperature: 1, seed: 11, n: 3 };
+    const whole = await client.chat.completions.create(several);
+    const contents = whole.choices.map(({ message }) => message.content);
+    expect(whole.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(new Set(contents).size).toBe(3);
+    expect((await gather(await client.chat.completions.create({ ...several, stream: true }))).texts).toEqual(contents);
+    const second = await client.chat.completions.create({ ...several, n: 1, seed: 12 });
+    expect(second.choices[0]!.message.content).toBe(contents[1]);
+    expect(whole.usage!.prompt_tokens).toBe(second.usage!.prompt_tokens);
+    expect(whole.usage!.completion_tokens).toBeGreaterThan(second.usage!.completion_tokens);
+    const batch = await endOfBatch(longhaul, await startBatch(longhaul, [line('several', several)]));
+    const [output] = await fileLines(longhaul, batch.output_file_id);
+    const choices = output?.response?.body.choices as OpenAI.ChatCompletion.Choice[];
+    expect(choices.map(({ message }) => message.content)).toEqual(contents);
+  });
+
+  it('never stream a part of a stop string', async () => {
+    const whole = (await client.chat.completions.create(ask)).choices[0]!.message.content!;
+    const stop = whole.slice(12, 18);
+    const { chunks, texts } = await gather(await client.chat.completions.create({ ...ask, stop, stream: true }));
+    expect(texts).toEqual([whole.slice(0, whole.indexOf(stop))]);
+    expect(chunks.at(-1)!.choices[0]!.finish_reason).toBe('stop');
+  });
+
+  it('stop their work when the client goes away, streamed or not', async () => {
+    const path = join(import.meta.dirname, '../examples/documents/federalist_10.txt');
+    const content = `${(await readFile(path, 'utf8')).slice(0, 6000)}\n\nTell all of it again.`;
+    const long = { model: MODEL, messages: [{ role: 'user' as const, content }], max_completion_tokens: 3000 };
+    const stream = await client.chat.completions.create({ ...long, stream: true });
+    for await (const chunk of stream) {
+      if (chunk.choices[0]?.delta.content) break;
+    }
+    await longhaul.worker.printed(/cancelled batch=chatcmpl-/);
+    const leaving = new AbortController();
+    const answer = client.chat.completions.create(long, { signal: leaving.signal });
+    setTimeout(() => leaving.abort(), 300);
+    await expect(answer).rejects.toThrow(OpenAI.APIUserAbortError);
+    // The worker is free for the next one.
+    const next = await client.chat.completions.create({ ...ask, max_completion_tokens: 2 });
+    expect(next.usage?.completion_tokens).toBe(2);
+    expect(longhaul.worker.count(/answered batch=.*custom_id=chatcmpl/)).toBeGreaterThan(0);
+  });
+});
+
+describe('text completions', () => {
+  it('go on with text and with token ids, one or many, whole and streamed', async () => {
+    const request = { model: MODEL, max_tokens: 8, temperature: 0 };
+    const one = await client.completions.create({ ...request, prompt: 'The capital of France is', logprobs: 2 });
+    expect(one).toMatchObject({ object: 'text_completion', model: MODEL, id: expect.stringMatching(/^cmpl-/) });
+    expect(one.choices[0]!.text).toContain('Paris');
+    const { tokens, token_logprobs, top_logprobs, text_offset } = one.choices[0]!.logprobs!;
+    expect(tokens!.join('')).toBe(one.choices[0]!.text);
+    expect(token_logprobs).toHaveLength(8);
+    expect(Object.keys(top_logprobs![0]!)).toHaveLength(2);
+    expect(text_offset!.slice(0, 2)).toEqual([0, tokens![0]!.length]);
+    expect(one.usage).toMatchObject({ prompt_tokens: 5, completion_tokens: 8, total_tokens: 13 });
+
+    const prompt = ['The capital of France is', 'Water boils at'];
+    const many = await client.completions.create({ ...request, prompt, n: 2, seed: 5 });
+    expect(many.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
+    expect(many.choices.slice(0, 2).map(({ text }) => text)).toEqual(Array(2).fill(one.choices[0]!.text));
+    const texts: string[] = [];
+    let usage: unknown;
+    for await (const chunk of await client.completions.create({
+      ...request,
+      prompt,
+      n: 2,
+      seed: 5,
+      stream: true,
+      stream_options: { include_usage: true },
+    })) {
+      for (const { index, text } of chunk.choices) texts[index] = (texts[index] ?? '') + text;
+      usage = chunk.usage;
+    }
+    expect(texts).toEqual(many.choices.map(({ text }) => text));
+    expect(usage).toEqual(many.usage);
+  });
+
+  it.each([
+    [{ prompt: [99_999_999, 1] }, 'invalid_value'],
+    [{ prompt: 'a' }, 'invalid_value'],
+    [{ prompt: 'word '.repeat(9000) }, 'context_length_exceeded'],
+    [{ prompt: 'one two', max_tokens: 8192 }, 'context_length_exceeded'],
+  ])('say what is wrong with a prompt: %o', async (change, code) => {
+    const error = await errorOf(client.completions.create({ model: MODEL, ...change }));
+    expect(error).toMatchObject({ status: 400, param: 'prompt', code });
+  });
+
+  it('begin a prompt of token ids as given', async () => {
+    const request = { model: MODEL, max_tokens: 4, temperature: 0 };
+    const [asText, asTokens] = await Promise.all([
+      client.completions.create({ ...request, prompt: 'Once upon a time' }),
+      client.completions.create({ ...request, prompt: [6403, 1980, 253, 655] }),
+    ]);
+    expect(asTokens.choices[0]!.text).toBe(asText.choices[0]!.text);
+  });
+});
