@@ -15,6 +15,7 @@ import {
   surveyBatch,
 } from './batch-survey.js';
 import { type CompressionChoice, chosenCompression, compressionKey, type PolicyBudget } from './compression.js';
+import { CUT_OF_ALONE, CUT_OF_SHARED, documentEnd, type EndsLine } from './document-end.js';
 import { DocumentReader } from './documents.js';
 import type { FileStore } from './file-record.js';
 import type { GroupPlan } from './group-plan.js';
@@ -42,6 +43,8 @@ export interface PlannerOptions {
   readonly maxAttempts?: number;
   /** What reading one document may take. */
   readonly extraction?: ExtractionLimits;
+  /** Documents end where a line does, see `documentEnd`; left out: where prompts part. */
+  readonly endsLine?: EndsLine;
 }
 
 interface EncodedItem extends EncodedRequest {
@@ -49,6 +52,17 @@ interface EncodedItem extends EncodedRequest {
   readonly customId: string;
   readonly compression: CompressionChoice | undefined;
 }
+
+/** Items of one plan. */
+interface PlannedGroup {
+  readonly items: EncodedItem[];
+  readonly prefixLength: number;
+  /** Of several groups about one document: their items that shape its cache. */
+  readonly questions?: readonly EncodedItem[];
+}
+
+/** Most questions that shape a document's cache where several groups share it: more would take longer to run than to matter. */
+const MAX_SHARED_QUESTIONS = 256;
 
 /**
  * Turns a batch file into group plans and jobs. Reads the file twice: once to validate every line and to see which ones
@@ -195,7 +209,7 @@ export class BatchPlanner {
   }
 
   /** Only items that ask for the same compression can share a cache. */
-  private grouped(window: readonly EncodedItem[]): { items: EncodedItem[]; prefixLength: number }[] {
+  private grouped(window: readonly EncodedItem[]): PlannedGroup[] {
     const byCompression = new Map<string, EncodedItem[]>();
     for (const item of window) {
       const key = compressionKey(item.compression);
@@ -204,15 +218,19 @@ export class BatchPlanner {
       else byCompression.set(key, [item]);
     }
     return [...byCompression.values()].flatMap((items) =>
-      groupByPrefix(items.map(({ ids }) => ids)).map(({ members, prefixLength }) => ({
+      groupByPrefix(items.map(({ ids }) => ids)).map(({ members, prefixLength, siblings }) => ({
         items: members.map((member) => items[member]!).sort((a, b) => a.index - b.index),
         prefixLength,
+        ...(siblings && { questions: spread(siblings, MAX_SHARED_QUESTIONS).map((member) => items[member]!) }),
       })),
     );
   }
 
-  private toPlan(batchId: string, { items, prefixLength }: { items: EncodedItem[]; prefixLength: number }): GroupPlan {
+  private toPlan(batchId: string, { items, prefixLength: shared, questions }: PlannedGroup): GroupPlan {
     const [first] = items as [EncodedItem];
+    const { endsLine } = this.options;
+    const cut = items.length > 1 ? CUT_OF_SHARED : CUT_OF_ALONE;
+    const prefixLength = endsLine ? documentEnd(first.ids, shared, cut, endsLine) : shared;
     return {
       batchId,
       model: this.options.model,
@@ -224,9 +242,17 @@ export class BatchPlanner {
         suffix: [...ids.subarray(prefixLength)],
         request: options,
       })),
+      ...(questions && { questions: questions.map(({ ids }) => [...ids.subarray(prefixLength)]) }),
     };
   }
 }
+
+/** At most so many of a list, evenly spread. */
+const spread = <T>(list: readonly T[], most: number): T[] =>
+  Array.from(
+    { length: Math.min(list.length, most) },
+    (_, i) => list[Math.floor((i * list.length) / Math.min(list.length, most))]!,
+  );
 
 const byBeginning = (a: SurveyedItem, b: SurveyedItem): number =>
   a.ladder < b.ladder ? -1 : a.ladder > b.ladder ? 1 : a.index - b.index;

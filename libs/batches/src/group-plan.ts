@@ -9,6 +9,11 @@ export interface GroupPlan {
   /** Token ids that all items share: the document. */
   readonly prefix: readonly number[];
   readonly items: readonly PlannedItem[];
+  /**
+   * Suffixes that decide what of the document is kept, where several groups share it: the same in each, so that they share its
+   * cache. Left out: those of the items.
+   */
+  readonly questions?: readonly (readonly number[])[];
 }
 
 export interface PlannedItem {

@@ -78,8 +78,12 @@ describe('groupByPrefix', () => {
 
   it('cuts large groups evenly', () => {
     const prompts = Array.from({ length: 130 }, (_, q) => prompt(run(1, 300), [q, q]));
-    const sizes = groupByPrefix(prompts).map((group) => group.members.length);
-    expect(sizes.sort()).toEqual([43, 43, 44]);
+    const groups = groupByPrefix(prompts);
+    expect(groups.map((group) => group.members.length).sort()).toEqual([43, 43, 44]);
+    for (const { prefixLength, siblings } of groups) {
+      expect(prefixLength).toBe(300);
+      expect([...siblings!].sort((a, b) => a - b)).toEqual(prompts.map((_, i) => i));
+    }
   });
 
   it('has nothing to do for nothing', () => {

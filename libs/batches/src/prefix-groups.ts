@@ -4,6 +4,8 @@ export interface PrefixGroup {
   readonly prefixLength: number;
   /** Positions in the list of prompts, ascending. */
   readonly members: readonly number[];
+  /** Members of all groups with this prefix, where there were too many for one. */
+  readonly siblings?: readonly number[];
 }
 
 export interface GroupingLimits {
@@ -53,11 +55,15 @@ export function groupByPrefix(prompts: readonly Int32Array[], limits = GROUPING_
   for (const member of top().members) groups.push([member]);
 
   return groups
-    .flatMap((members) => cut(members, limits.maxItems))
-    .map((members) => ({
-      prefixLength: prefixLength(members, prompts, limits),
-      members: members.sort((a, b) => a - b),
-    }))
+    .flatMap((siblings) => {
+      const length = prefixLength(siblings, prompts, limits);
+      const pieces = cut(siblings, limits.maxItems);
+      return pieces.map((members) => ({
+        prefixLength: length,
+        members: members.sort((a, b) => a - b),
+        ...(pieces.length > 1 && { siblings }),
+      }));
+    })
     .sort((a, b) => a.members[0]! - b.members[0]!);
 }
 
