@@ -19,6 +19,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { tokenLogprobs } from './chat-completion-body.js';
 import { extractionLimits } from './document-limits.js';
 import { GroupAnswerer } from './group-answerer.js';
+import type { Placement } from './placement.js';
 import { type ModelPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
 
 /** The caller waits for the answer; nobody reads it much later. */
@@ -40,11 +41,11 @@ export class CompletionAnswerer {
   ) {}
 
   /** @param cancelled aborted once nobody waits any more */
-  async answer(job: CompletionJob, cancelled: AbortSignal): Promise<void> {
+  async answer(job: CompletionJob, cancelled: AbortSignal, placement: Placement): Promise<void> {
     const { completionId } = job;
     const onPiece = job.stream ? { onPiece: this.relay(completionId) } : {};
     for (const [group, plan] of (await this.plans(job)).entries()) {
-      await this.groups.answer(plan, `${job.kind}-${group}`, { completionId, cancelled, ...onPiece });
+      await this.groups.answer(plan, `${job.kind}-${group}`, { completionId, cancelled, ...onPiece, ...placement });
     }
     await this.results.expire(completionId, RESULT_SECONDS);
     await this.blobs.delete(job.bodyKey);
@@ -62,7 +63,9 @@ export class CompletionAnswerer {
         extraction: extractionLimits(this.config),
       });
       const request = parseChatCompletion(body);
-      return [await planChat(completionId, request, documents, this.encoder, this.config.compression)];
+      return [
+        await planChat(completionId, request, documents, this.encoder, this.config.compression, this.encoder.endsLine),
+      ];
     } catch (error) {
       if (error instanceof BlobNotFoundError) return [];
       if (!(error instanceof ApiError)) throw error;

@@ -6,5 +6,15 @@ import { type EnginePort, startEngine } from '@app/inference';
 export const ENGINE = Symbol('ENGINE');
 
 /** Starts the engine in its own thread; the first start of a model makes its graphs. */
-export const openEngine = ({ modelPath, dataDir, precision, threads }: Config): Promise<EnginePort> =>
-  startEngine({ modelPath, cacheDir: join(dataDir, 'graphs'), precision, threads });
+export function openEngine(config: Config): Promise<EnginePort> {
+  const { modelPath, dataDir, precision, threads, kvMemoryBytes, spillDir, spillBytes } = config;
+  const spill = spillBytes > 0 ? { folder: spillDir, bytes: spillBytes } : undefined;
+  return startEngine({
+    modelPath,
+    cacheDir: join(dataDir, 'graphs'),
+    precision,
+    threads,
+    kvBytes: kvMemoryBytes,
+    spill,
+  });
+}

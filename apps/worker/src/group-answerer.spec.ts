@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { answeredItem, type GroupPlan } from '@app/batches';
 import { type Config, loadConfig } from '@app/config';
-import { Engine } from '@app/inference';
+import { Engine, HeldDocuments } from '@app/inference';
 import { type ItemResult, RedisResultStore } from '@app/results';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
@@ -44,7 +44,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await redis.flushall();
   drain = new Drain();
-  answerer = new GroupAnswerer(config, results, engine, drain);
+  answerer = new GroupAnswerer(config, results, engine, new HeldDocuments(engine), drain);
 });
 
 const plan = (items: number, change: Partial<GroupPlan> = {}): GroupPlan => ({
@@ -151,7 +151,7 @@ describe('GroupAnswerer', () => {
       },
     }) as Engine;
     await results.expect('batch_1', 40);
-    await new GroupAnswerer(config, results, counting, drain).answer(plan(40), '0');
+    await new GroupAnswerer(config, results, counting, new HeldDocuments(counting), drain).answer(plan(40), '0');
     expect(most).toBe(engine.model.itemsAtOnce);
     expect(asked).toBe(0);
     expect(await recorded()).toHaveLength(40);
@@ -206,9 +206,9 @@ describe('GroupAnswerer', () => {
     expect(completed).toBeGreaterThanOrEqual(3);
     expect(completed).toBeLessThan(50);
     expect(failed).toBe(0);
-    await expect(new GroupAnswerer(config, results, engine, drain).answer(plan(50), '0')).rejects.toThrow(
-      HandBackError,
-    );
+    await expect(
+      new GroupAnswerer(config, results, engine, new HeldDocuments(engine), drain).answer(plan(50), '0'),
+    ).rejects.toThrow(HandBackError);
     expect((await results.counts('batch_1')).completed).toBe(completed);
   });
 

@@ -4,10 +4,14 @@ import { Config } from '@app/config';
 import {
   type AnswerPiece,
   ContextOverflowError,
+  type DocumentLease,
+  type DocumentRequest,
   EngineAbortedError,
   EngineCrashedError,
   type EnginePort,
   type HeldCache,
+  HeldDocuments,
+  KvMemoryExceededError,
   type SamplingOptions,
   UnknownCacheError,
 } from '@app/inference';
@@ -16,9 +20,10 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { chatCompletionBody } from './chat-completion-body.js';
 import { Drain, HandBackError } from './drain.js';
 import { ENGINE } from './engine.js';
+import { LeftElsewhereError, NoRoomError, type Placement } from './placement.js';
 
 /** What a caller of `answer` may add to a plan. */
-export interface AnswerOptions {
+export interface AnswerOptions extends Placement {
   /** Aborted once nobody wants the answers any more. */
   readonly cancelled?: AbortSignal;
   /** Id of the one completion, where the caller knows it already. */
@@ -43,6 +48,7 @@ export class GroupAnswerer {
     private readonly config: Config,
     private readonly results: ResultStore,
     @Inject(ENGINE) private readonly engine: EnginePort,
+    private readonly documents: HeldDocuments,
     private readonly drain: Drain,
   ) {
     this.systemFingerprint = systemFingerprint(config.modelId, config.precision);
@@ -51,7 +57,7 @@ export class GroupAnswerer {
   /**
    * Answers what is not recorded yet. Returns when every item is recorded, or when the work was cancelled.
    * @param group names the group within its batch
-   * @throws HandBackError when the worker stops; EngineCrashedError; whatever a Redis or a disk that is away throws
+   * @throws HandBackError when the worker stops; NoRoomError; LeftElsewhereError; EngineCrashedError; whatever a Redis or a disk that is away throws
    */
   async answer(plan: GroupPlan, group: string, options: AnswerOptions = {}): Promise<void> {
     const cancelled = options.cancelled ?? new AbortController().signal;
@@ -73,10 +79,36 @@ export class GroupAnswerer {
       const remaining = await this.remaining(plan);
       if (remaining.length === 0) return;
       if (run.stopReading.aborted) throw new HandBackError();
-      // Runs that got no further than the one before count; one that answered an item starts the count again.
-      const attempt = await this.results.beginAttempt(plan.batchId, `${group}/${remaining.length}`);
-      if (attempt > this.config.maxGroupAttempts) await this.giveUp(plan, remaining, attempt - 1);
-      else await this.answerFromOneCache(plan, remaining, run);
+      const lease = await this.place(plan, remaining, run);
+      if (lease === undefined) return;
+      try {
+        // Runs that got no further than the one before count; one that answered an item starts the count again.
+        const attempt = await this.results.beginAttempt(plan.batchId, `${group}/${remaining.length}`);
+        if (attempt > this.config.maxGroupAttempts) await this.giveUp(plan, remaining, attempt - 1);
+        else await this.answerFromOneCache(plan, remaining, lease, run);
+      } finally {
+        lease.end();
+      }
+    }
+  }
+
+  /** The document's place in memory; undefined where it can have none, which is recorded then. */
+  private async place(plan: GroupPlan, items: readonly PlannedItem[], run: Run): Promise<DocumentLease | undefined> {
+    const request = documentOf(plan);
+    try {
+      if (run.elsewhere !== undefined && !this.documents.holds(request)) {
+        const worker = await run.elsewhere(this.documents.keyOf(request));
+        if (worker !== undefined) throw new LeftElsewhereError(worker);
+      }
+      const lease = this.documents.lease(request);
+      if (lease === undefined) throw new NoRoomError(this.documents.room());
+      run.onPlaced?.();
+      return lease;
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      for (const item of items) await this.record(plan, item, refusedItem(item.customId, refusal));
+      return undefined;
     }
   }
 
@@ -88,34 +120,36 @@ export class GroupAnswerer {
     return plan.items.filter(({ index }) => !recorded.has(index));
   }
 
-  private async answerFromOneCache(plan: GroupPlan, items: readonly PlannedItem[], run: Run): Promise<void> {
+  private async answerFromOneCache(
+    plan: GroupPlan,
+    items: readonly PlannedItem[],
+    lease: DocumentLease,
+    run: Run,
+  ): Promise<void> {
     let cache: HeldCache;
     try {
-      const { policy, budget, questions, reading } = plan.compression;
-      // All questions of the group, answered ones included: a run that goes on with it must compress alike.
-      const asked = questions === 'seen' ? plan.items.map(({ suffix }) => suffix) : [];
-      const request = { tokens: plan.prefix, compression: { policy, budget }, reading, questions: asked };
-      cache = await this.engine.prefill(request, run.stopReading);
+      cache = await lease.cache(run.stopReading);
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();
-      if (!(error instanceof ContextOverflowError)) throw error;
-      for (const item of items) await this.record(plan, item, refusedItem(item.customId, contextOverflow(error)));
-      return;
+      throw error;
     }
-    try {
-      await this.answerItems(plan, items, cache, run);
-    } finally {
-      await this.engine.release(cache.handle).catch(() => undefined); // a crashed engine holds nothing
-    }
+    const behind = items.map((item) => ({ ...item, suffix: suffixBehind(lease.tokens, plan, item) }));
+    await this.answerItems(plan, behind, cache, lease.reused, run);
   }
 
   /** As many at once as go on together in the engine. Once the worker stops, no further one begins. */
-  private async answerItems(plan: GroupPlan, items: readonly PlannedItem[], cache: HeldCache, run: Run): Promise<void> {
+  private async answerItems(
+    plan: GroupPlan,
+    items: readonly PlannedItem[],
+    cache: HeldCache,
+    reused: boolean,
+    run: Run,
+  ): Promise<void> {
     const next = items.entries();
     const answer = async (): Promise<void> => {
       for (const [i, item] of next) {
         if (run.stopReading.aborted) throw new HandBackError();
-        await this.record(plan, item, await this.outcome(plan, item, cache, i > 0, run));
+        await this.record(plan, item, await this.outcome(plan, item, cache, reused || i > 0, run));
       }
     };
     const ends = await Promise.allSettled(Array.from({ length: this.engine.model.itemsAtOnce }, answer));
@@ -130,7 +164,7 @@ export class GroupAnswerer {
     { stopAnswering, onPiece, completionId = `chatcmpl-${randomUUID().replaceAll('-', '')}` }: Run,
   ): Promise<ItemResult> {
     try {
-      const request = { handle: cache.handle, suffix: item.suffix, sampling: this.sampling(plan, item) };
+      const request = { handle: cache.handle, suffix: item.suffix, sampling: this.sampling(cache, item) };
       const choices = Array.from({ length: item.request.n ?? 1 }, (_, choice) => {
         const { seed } = request.sampling;
         const sampling = { ...request.sampling, seed: seed === undefined ? undefined : seed + choice };
@@ -144,16 +178,18 @@ export class GroupAnswerer {
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();
       if (error instanceof EngineCrashedError || error instanceof UnknownCacheError) throw error;
-      if (error instanceof ContextOverflowError) return refusedItem(item.customId, contextOverflow(error));
+      const refusal = refusalOf(error);
+      if (refusal !== undefined) return refusedItem(item.customId, refusal);
       const reason = error instanceof Error ? error.message : String(error);
       this.logger.error(`batch=${plan.batchId} item=${item.index}: ${reason}`);
       return refusedItem(item.customId, ApiError.server(500, `The engine failed: ${reason}`, 'engine_error'));
     }
   }
 
-  /** OpenAI's defaults; without a limit the answer gets what is left of the context. */
-  private sampling({ prefix }: GroupPlan, { request, suffix }: PlannedItem): SamplingOptions {
-    const left = this.engine.model.contextLength - prefix.length - suffix.length;
+  /** OpenAI's defaults; without a limit the answer gets what is left of the context, and of the memory for answers. */
+  private sampling(cache: HeldCache, { request, suffix }: PlannedItem): SamplingOptions {
+    const { contextLength, tailTokens } = this.engine.model;
+    const left = Math.max(1, Math.min(contextLength - cache.tokens, tailTokens) - suffix.length);
     const { stop = [] } = request;
     return {
       temperature: request.temperature ?? 1,
@@ -180,5 +216,30 @@ export class GroupAnswerer {
   }
 }
 
-const contextOverflow = (error: ContextOverflowError): ApiError =>
-  ApiError.invalid(error.message, 'messages', 'context_length_exceeded');
+/** What a group asks the engine to hold. */
+function documentOf({ prefix, compression, items, questions: shared }: GroupPlan): DocumentRequest {
+  const { policy, budget, questions, reading } = compression;
+  const suffixes = items.map(({ suffix }) => suffix);
+  return {
+    tokens: prefix,
+    compression: { policy, budget },
+    reading,
+    // All questions of the group, answered ones included: a run that goes on with it must compress alike.
+    questions: questions === 'seen' ? (shared ?? suffixes) : [],
+    items: items.length,
+    following: suffixes.length === 1 ? suffixes[0]!.slice(0, -1) : [],
+  };
+}
+
+/** What an item adds to a held document, which may end before the group's prefix does, or after it. */
+const suffixBehind = (tokens: number, { prefix }: GroupPlan, { suffix }: PlannedItem): readonly number[] =>
+  tokens <= prefix.length ? [...prefix.slice(tokens), ...suffix] : suffix.slice(tokens - prefix.length);
+
+/** What is told a client whose request can never be answered here; undefined for all other errors. */
+function refusalOf(error: unknown): ApiError | undefined {
+  if (error instanceof ContextOverflowError) {
+    return ApiError.invalid(error.message, 'messages', 'context_length_exceeded');
+  }
+  if (error instanceof KvMemoryExceededError) return ApiError.invalid(error.message, 'messages', 'kv_memory_exceeded');
+  return undefined;
+}

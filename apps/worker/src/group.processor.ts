@@ -5,6 +5,7 @@ import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { CompletionAnswerer } from './completion-answerer.js';
 import { GroupAnswerer } from './group-answerer.js';
+import type { Placement } from './placement.js';
 
 /** Answers document groups and completions that somebody waits for. */
 @Injectable()
@@ -18,19 +19,24 @@ export class GroupProcessor {
     private readonly cancellations: Cancellations,
   ) {}
 
-  async process({ data }: Job<GroupJob>): Promise<void> {
+  /** @throws as `GroupAnswerer.answer` */
+  async process({ data }: Job<GroupJob>, placement: Placement = {}): Promise<void> {
     const watch = await this.cancellations.watch(data.kind === 'batch' ? data.batchId : data.completionId);
     try {
-      if (data.kind === 'batch') await this.answerGroup(data, watch.signal);
-      else await this.completions.answer(data, watch.signal);
+      if (data.kind === 'batch') await this.answerGroup(data, watch.signal, placement);
+      else await this.completions.answer(data, watch.signal, placement);
     } finally {
       await watch.stop();
     }
   }
 
-  private async answerGroup({ batchId, planKey }: BatchGroupJob, cancelled: AbortSignal): Promise<void> {
+  private async answerGroup(
+    { batchId, planKey }: BatchGroupJob,
+    cancelled: AbortSignal,
+    placement: Placement,
+  ): Promise<void> {
     const plan = await this.plan(planKey);
-    if (plan) await this.groups.answer(plan, planKey, { cancelled });
+    if (plan) await this.groups.answer(plan, planKey, { cancelled, ...placement });
     const { total, completed, failed } = await this.results.counts(batchId);
     if (completed + failed >= total) await this.jobs.finalize(batchId);
   }

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { BatchJobs } from '@app/batches';
 import { ConfigError, loadConfig } from '@app/config';
 import { GgufError } from '@app/gguf-model';
+import { HeldDocuments } from '@app/inference';
 import { isPolicyName, policyNames } from '@app/kv-policy';
 import { assertRedisReady } from '@app/results';
 import { createLogger, EngineMetrics } from '@app/telemetry';
@@ -37,11 +38,15 @@ async function main(): Promise<number> {
   await assertRedisReady(config.redisUrl);
   const metrics = new EngineMetrics();
   const engine = new MeteredEngine(await openEngine(config), metrics);
+  const documents = new HeldDocuments(engine, metrics.documents);
+  metrics.limitBytes.set(documents.limitBytes);
   const metricsServer =
     config.metricsPort === undefined ? undefined : await serveMetrics(metrics, config.host, config.metricsPort);
   if (metricsServer) logger.log(`metrics: http://${config.host}:${metricsServer.port}/metrics`);
 
-  const app = await NestFactory.createApplicationContext(workerWith(config, encoder, engine), { abortOnError: false });
+  const app = await NestFactory.createApplicationContext(workerWith(config, encoder, engine, documents), {
+    abortOnError: false,
+  });
   const drain = app.get(Drain);
   const consumers = app.get(QueueConsumers);
   const reconciler = app.get(ReconcilerTimer);
@@ -62,14 +67,17 @@ async function main(): Promise<number> {
     logger.warn(`calibrated policies keep the same of every KV head: ${engine.model.uncalibrated}`);
   }
   process.send?.('ready');
-  logger.log(`ready: model ${config.modelId} (${config.precision}, ${config.threads} threads)`);
+  const memory = `${Math.round(documents.limitBytes / 1e6)} MB for documents`;
+  logger.log(`ready: model ${config.modelId} (${config.precision}, ${config.threads} threads, ${memory})`);
 
   const code = await exitCode;
   logger.log('stopping: finishing or handing back what runs');
   // Redis or the engine may be gone and never answer; the lock of what could not be handed back runs out by itself.
   setTimeout(() => process.exit(code), (config.drainSeconds + HAND_BACK_SECONDS) * 1000).unref();
   await Promise.all([consumers.stop(), reconciler.stop()]);
+  await documents.store();
   await metricsServer?.close();
+  metrics.close();
   await app.get(BatchJobs).close();
   await engine.close().catch(() => undefined);
   app.get(Redis).disconnect();

@@ -16,6 +16,8 @@ export async function openPromptEncoder({ modelPath }: Config): Promise<ModelPro
   return new ModelPromptEncoder(model);
 }
 
+const LINE_FEED = 0x0a;
+
 /** Encodes prompts with the tokenizer and the chat template of the model file. */
 export class ModelPromptEncoder implements PromptEncoder, TextEncoder {
   readonly contextLength: number;
@@ -31,6 +33,9 @@ export class ModelPromptEncoder implements PromptEncoder, TextEncoder {
     const bos = tokenizer.addBos && tokenizer.bosToken !== undefined ? [tokenizer.bosToken] : [];
     return Int32Array.from([...bos, ...tokenizer.encode(text)]);
   }
+
+  /** Whether a token's text ends a line. */
+  readonly endsLine = (token: number): boolean => this.model.tokenizer.tokenBytes(token).at(-1) === LINE_FEED;
 
   async encode(messages: readonly TextMessage[]): Promise<Int32Array> {
     // OpenAI renamed `system` to `developer`; templates know the old name.

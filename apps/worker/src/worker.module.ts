@@ -6,25 +6,26 @@ import {
   BatchReconciler,
   BatchStore,
   FileStore,
-  type PromptEncoder,
   RedisBatchStore,
   RedisFileStore,
 } from '@app/batches';
 import { Config } from '@app/config';
-import type { EnginePort } from '@app/inference';
+import { type EnginePort, HeldDocuments } from '@app/inference';
 import { AnswerStreams, Cancellations, connectRedis, RedisResultStore, ResultStore } from '@app/results';
 import { BlobStore, FileSystemBlobStore } from '@app/storage';
 import { type DynamicModule, type FactoryProvider, Module } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { CompletionAnswerer } from './completion-answerer.js';
+import { DocumentHolders } from './document-holders.js';
 import { extractionLimits } from './document-limits.js';
 import { Drain } from './drain.js';
 import { ENGINE } from './engine.js';
 import { FinalizingProcessor } from './finalizing.processor.js';
 import { GroupProcessor } from './group.processor.js';
 import { GroupAnswerer } from './group-answerer.js';
+import { GroupConsumer } from './group-consumer.js';
 import { PlanningProcessor } from './planning.processor.js';
-import { PROMPT_ENCODER } from './prompt-encoder.js';
+import { type ModelPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
 import { QueueConsumers } from './queue-consumers.js';
 import { ReconcilerTimer } from './reconciler.timer.js';
 
@@ -64,7 +65,7 @@ const provide = (
         results: ResultStore,
         blobs: BlobStore,
         jobs: BatchJobs,
-        encoder: PromptEncoder,
+        encoder: ModelPromptEncoder,
         config: Config,
       ) =>
         new BatchPlanner(batches, files, results, blobs, jobs, encoder, {
@@ -74,6 +75,7 @@ const provide = (
           maxLines: config.maxBatchLines,
           maxAttempts: config.maxGroupAttempts,
           extraction: extractionLimits(config),
+          endsLine: encoder.endsLine,
         }),
     ),
     provide(
@@ -93,6 +95,8 @@ const provide = (
     CompletionAnswerer,
     PlanningProcessor,
     GroupProcessor,
+    DocumentHolders,
+    GroupConsumer,
     FinalizingProcessor,
     QueueConsumers,
     ReconcilerTimer,
@@ -101,11 +105,17 @@ const provide = (
 class WorkerModule {}
 
 /** Everything of a worker process, around the model that it opened before: Nest logs what a provider throws with its stack. */
-export const workerWith = (config: Config, encoder: PromptEncoder, engine: EnginePort): DynamicModule => ({
+export const workerWith = (
+  config: Config,
+  encoder: ModelPromptEncoder,
+  engine: EnginePort,
+  documents: HeldDocuments,
+): DynamicModule => ({
   module: WorkerModule,
   providers: [
     { provide: Config, useValue: config },
     { provide: PROMPT_ENCODER, useValue: encoder },
     { provide: ENGINE, useValue: engine },
+    { provide: HeldDocuments, useValue: documents },
   ],
 });

@@ -38,6 +38,8 @@ export interface DocumentListener {
   evicted?(): void;
   /** Found on disk, after a `miss`. */
   restored?(): void;
+  /** Whenever what is held or planned has changed. */
+  planned?(bytes: number): void;
 }
 
 /** A reading that goes on, and how many wait for it. */
@@ -131,6 +133,7 @@ export class HeldDocuments {
     const state = { leases: 0, bytes: plan.peakBytes, cache: undefined, restored: false, reading: undefined };
     const document: HeldDocument = { key, request, shapedBy: shape, ...state };
     this.documents.set(key, document);
+    this.listener.planned?.(this.bytes);
     return this.leaseOf(document, request, false);
   }
 
@@ -270,6 +273,7 @@ export class HeldDocuments {
   }
 
   private tellFreed(): void {
+    this.listener.planned?.(this.bytes);
     for (const resolve of this.freed.splice(0)) resolve();
   }
 }
