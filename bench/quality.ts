@@ -16,7 +16,8 @@ import { comparisonTable, summaryTable } from './quality/tables.js';
 /**
  * Quality of compressed caches against the full cache on the same prompts. Run by `npm run bench:quality -- --data DIR[,DIR...]
  * --policies a,b --budgets 0.5,0.35,0.2,0.1 --mode seen|unseen|prompt --reading exact,merging --limit N --max-context N
- * --json FILE`. What is read merging is named `<policy>, merging` in rows and tables.
+ * --json FILE`. What is read merging is named `<policy>, merging` in rows and tables; `kvmerger:count:0.75` is a policy with
+ * its mass mode and threshold.
  *
  * Rows go to FILE.rows.jsonl as they are measured; run again with the same FILE, the bench goes on where it was.
  */

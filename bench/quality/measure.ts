@@ -4,6 +4,7 @@ import { type AttentionKind, createPolicy, type HeadCalibration, type Policy } f
 import { mean } from '../averages.js';
 import type { QualitySample } from './datasets.js';
 import { scoreAnswer } from './metrics.js';
+import { namedPolicy } from './named-policy.js';
 import { buildPrompt, type QualityMode } from './prompts.js';
 import { type QualityRow, rowKey, rowPolicy } from './rows.js';
 
@@ -72,7 +73,7 @@ export async function* measureSample(
       yield { policy: 'full', budget: 1, ...common, score, ...AS_FULL };
     }
     for (const { name, budget, reading } of open) {
-      const policy = createPolicy(name, { scoring: mode === 'seen' ? 'questions' : 'window' });
+      const policy = namedPolicy(name, mode);
       const read = reading === 'merging' ? await readMerging(settings, reference, policy, budget) : reference;
       const start = performance.now();
       const held = probe.compress(read.cache, policy, budget, settings.calibration);
@@ -157,8 +158,6 @@ async function readReference(
 }
 
 function kindsNeeded(policies: readonly string[], modes: readonly QualityMode[]): AttentionKind[] {
-  const all: Policy[] = modes.flatMap((mode) =>
-    policies.map((name) => createPolicy(name, { scoring: mode === 'seen' ? 'questions' : 'window' })),
-  );
+  const all: Policy[] = modes.flatMap((mode) => policies.map((name) => namedPolicy(name, mode)));
   return [...new Set(all.flatMap((policy) => policy.needs.attention))];
 }

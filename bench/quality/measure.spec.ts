@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Probe } from '@app/inference';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyGguf } from '../../test/tiny-gguf.js';
+import type { QualitySample } from './datasets.js';
+import { type MeasureSettings, measureSample } from './measure.js';
+import { namedPolicy } from './named-policy.js';
+import { buildPrompt } from './prompts.js';
+import { type QualityRow, rowKey } from './rows.js';
+
+const sample: QualitySample = {
+  family: 'retrieval',
+  dataset: 'made',
+  id: 'made-1',
+  documentText: 'the red fox ate 12 apples in the inn. '.repeat(5),
+  questionText: ' what did it eat?',
+  answerPrefix: '',
+  answerTokens: 6,
+  answers: ['the'],
+  metric: 'all-of',
+};
+
+describe('rows of one sample', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-measure-'));
+  let probe: Probe;
+  beforeAll(async () => {
+    const modelPath = join(folder, 'tiny.gguf');
+    writeTinyGguf(modelPath);
+    probe = await Probe.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1 });
+  });
+  afterAll(async () => {
+    await probe.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function measured(changes: Partial<MeasureSettings>, isDone = (_key: string) => false): Promise<QualityRow[]> {
+    const settings: MeasureSettings = {
+      probe,
+      calibration: undefined,
+      policies: ['snapkv', 'h2o'],
+      budgets: [0.5, 0.25],
+      modes: ['seen'],
+      readings: ['exact'],
+      maxContext: 400,
+      answerTokens: 48,
+      ...changes,
+    };
+    const rows: QualityRow[] = [];
+    for await (const row of measureSample(sample, settings, isDone)) rows.push(row);
+    return rows;
+  }
+
+  /** KL and equal tokens of one policy along the full cache's answer, by softmax over every row. */
+  async function slowly(name: string, budget: number): Promise<{ kl: number; agreement: number }> {
+    const prompt = buildPrompt(sample, probe.gguf, 'seen', { maxContext: 400, answerTokens: 6 });
+    const [prefix, suffix] = [[...prompt.prefix], [...prompt.suffix]];
+    const policy = namedPolicy(name, 'seen');
+    const cache = await probe.read(prefix, policy.needs.attention);
+    if (policy.needs.attention.includes('questions')) await probe.scoreQuestions(cache, [suffix]);
+    const full = probe.compress(cache, namedPolicy('full', 'seen'), 1);
+    const { tokens, finishReason } = await probe.greedy(full, suffix, 6);
+    const answer = finishReason === 'stop' ? [...tokens, probe.gguf.tokenizer.endOfTurnTokens.at(-1)!] : tokens;
+    const [exact, found] = [
+      await probe.forced(full, suffix, answer),
+      await probe.forced(probe.compress(cache, policy, budget), suffix, answer),
+    ];
+    const size = probe.shape.vocabulary;
+    let [kl, same] = [0, 0];
+    for (let row = 0; row < answer.length; row++) {
+      const [p, q] = [exact, found].map((logits) => softmax([...logits.subarray(row * size, (row + 1) * size)]));
+      kl += p!.reduce((sum, share, i) => sum + share * Math.log(share / q![i]!), 0);
+      same += p!.indexOf(Math.max(...p!)) === q!.indexOf(Math.max(...q!)) ? 1 : 0;
+    }
+    return { kl: kl / answer.length, agreement: same / answer.length };
+  }
+
+  test('are one of the full cache and one a policy and budget, with figures that a slow count finds too', async () => {
+    const rows = await measured({});
+    expect(rows.map(({ policy, budget }) => [policy, budget])).toEqual([
+      ['full', 1],
+      ['snapkv', 0.5],
+      ['snapkv', 0.25],
+      ['h2o', 0.5],
+      ['h2o', 0.25],
+    ]);
+    expect(rows[0]).toMatchObject({ kl: 0, agreement: 1, bytes_share: 1, mode: 'seen', dataset: 'made', id: 'made-1' });
+    for (const row of rows.slice(1)) {
+      const slow = await slowly(row.policy, row.budget);
+      expect(row.kl).toBeGreaterThan(0);
+      expect(row.kl).toBeCloseTo(slow.kl, 5);
+      expect(row.agreement).toBe(slow.agreement);
+      expect(row.bytes_share).toBeGreaterThan(row.budget - 0.02);
+      expect(row.bytes_share).toBeLessThanOrEqual(row.budget);
+    }
+  });
+
+  test('leave out what was measured before', async () => {
+    const rows = await measured({});
+    const done = new Set(rows.slice(0, 3).map(rowKey));
+    const rest = await measured({}, (key) => done.has(key));
+    const figures = ({ policy, budget, kl, score }: QualityRow) => ({ policy, budget, kl, score });
+    expect(rest.map(figures)).toEqual(rows.slice(3).map(figures));
+  });
+
+  test('of a mode that compresses the whole prompt are measured on its last token', async () => {
+    const rows = await measured({ modes: ['prompt', 'unseen'], policies: ['streaming-llm'], budgets: [0.5] });
+    expect(rows.map(({ policy, mode }) => [policy, mode])).toEqual([
+      ['full', 'prompt'],
+      ['streaming-llm', 'prompt'],
+      ['full', 'unseen'],
+      ['streaming-llm', 'unseen'],
+    ]);
+  });
+
+  test('name the settings of KVMerger, and its threshold keeps less than the budget', async () => {
+    const rows = await measured({ policies: ['kvmerger', 'kvmerger:count', 'kvmerger:log:-1'], budgets: [0.5] });
+    const [log, count, loose] = rows.slice(1) as [QualityRow, QualityRow, QualityRow];
+    expect(rows.map(({ policy }) => policy)).toEqual(['full', 'kvmerger', 'kvmerger:count', 'kvmerger:log:-1']);
+    expect(count.bytes_share).toBe(log.bytes_share);
+    expect(count.kl).not.toBe(log.kl);
+    expect(loose.bytes_share).toBeLessThan(log.bytes_share);
+    await expect(measured({ policies: ['kvmerger:half'] })).rejects.toThrow('half');
+  });
+});
+
+function softmax(logits: readonly number[]): number[] {
+  const largest = Math.max(...logits);
+  const shares = logits.map((logit) => Math.exp(logit - largest));
+  const sum = shares.reduce((total, share) => total + share, 0);
+  return shares.map((share) => share / sum);
+}
