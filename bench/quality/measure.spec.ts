@@ -20,6 +20,8 @@ const sample: QualitySample = {
   answerTokens: 6,
   answers: ['the'],
   metric: 'all-of',
+  firstLine: false,
+  classes: [],
 };
 
 describe('rows of one sample', () => {
