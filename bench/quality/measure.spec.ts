@@ -55,12 +55,18 @@ describe('rows of one sample', () => {
   }
 
   /** KL and equal tokens of one policy along the full cache's answer, by softmax over every row. */
-  async function slowly(name: string, budget: number): Promise<{ kl: number; agreement: number }> {
+  async function slowly(
+    name: string,
+    budget: number,
+    mode: 'seen' | 'unseen' = 'seen',
+  ): Promise<{ kl: number; agreement: number }> {
     const prompt = buildPrompt(sample, probe.gguf, 'seen', { maxContext: 400, answerTokens: 6 });
     const [prefix, suffix] = [[...prompt.prefix], [...prompt.suffix]];
-    const policy = namedPolicy(name, 'seen');
+    const policy = namedPolicy(name, mode);
     const cache = await probe.read(prefix, policy.needs.attention);
-    if (policy.needs.attention.includes('questions')) await probe.scoreQuestions(cache, [suffix]);
+    if (policy.needs.attention.includes('questions')) {
+      await probe.scoreQuestions(cache, mode === 'seen' ? [suffix] : probe.standIns);
+    }
     const full = probe.compress(cache, namedPolicy('full', 'seen'), 1);
     const { tokens, finishReason } = await probe.greedy(full, suffix, 6);
     const answer = finishReason === 'stop' ? [...tokens, probe.gguf.tokenizer.endOfTurnTokens.at(-1)!] : tokens;
@@ -96,6 +102,15 @@ describe('rows of one sample', () => {
       expect(row.bytes_share).toBeGreaterThan(row.budget - 0.02);
       expect(row.bytes_share).toBeLessThanOrEqual(row.budget);
     }
+  });
+
+  test('are scored by the question where it is seen and by general ones where it is not', async () => {
+    const rows = await measured({ modes: ['seen', 'unseen'], policies: ['calibrated-merge'], budgets: [0.25] });
+    const [, seen, , unseen] = rows as [QualityRow, QualityRow, QualityRow, QualityRow];
+    expect([seen.mode, unseen.mode]).toEqual(['seen', 'unseen']);
+    expect(seen.kl).toBeCloseTo((await slowly('calibrated-merge', 0.25)).kl, 5);
+    expect(unseen.kl).toBeCloseTo((await slowly('calibrated-merge', 0.25, 'unseen')).kl, 5);
+    expect(unseen.kl).not.toBeCloseTo(seen.kl, 4);
   });
 
   test('leave out what was measured before', async () => {

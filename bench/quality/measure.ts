@@ -23,11 +23,10 @@ export interface MeasureSettings {
   readonly answerTokens: number;
 }
 
-/** A cache that was read, its questions scored where they were asked for. */
+/** A cache as it was read. */
 interface ReadPrefix {
   readonly cache: ReadingCache;
   readonly prefillSeconds: number;
-  readonly questionSeconds: number;
 }
 
 /** A prefix read exactly, once, with what its compression is measured against. */
@@ -72,12 +71,19 @@ export async function* measureSample(
       const score = scoreAnswer(reference.text, sample);
       yield { policy: 'full', budget: 1, ...common, score, ...AS_FULL };
     }
+    const questions = mode === 'seen' ? [reference.suffix] : probe.standIns;
+    const asks = open.some(({ name }) => namedPolicy(name, mode).needs.attention.includes('questions'));
+    const askSeconds = asks ? await ask(probe, reference.cache, questions) : 0;
     for (const { name, budget, reading } of open) {
       const policy = namedPolicy(name, mode);
-      const read = reading === 'merging' ? await readMerging(settings, reference, policy, budget) : reference;
+      const scored = policy.needs.attention.includes('questions');
+      let [read, scoring]: [ReadPrefix, number] = [reference, scored ? askSeconds : 0];
+      if (reading === 'merging') {
+        read = await readMerging(settings, reference, policy, budget, questions);
+        if (scored) scoring = await ask(probe, read.cache, questions);
+      }
       const start = performance.now();
       const held = probe.compress(read.cache, policy, budget, settings.calibration);
-      const scoring = policy.needs.attention.includes('questions') ? read.questionSeconds : 0;
       const seconds = (performance.now() - start) / 1000 + scoring;
       const logits = await probe.forced(held, reference.suffix, reference.answer);
       const { kl, agreement } = divergence(reference.exact, logits, reference.answer.length);
@@ -117,29 +123,32 @@ function combinations({ policies, budgets, readings }: MeasureSettings) {
 /** Reads a prefix for one policy and budget, whose cache it then is. */
 async function readMerging(
   { probe, calibration }: MeasureSettings,
-  { prefix, suffix }: Reference,
+  { prefix }: Reference,
   policy: Policy,
   budget: number,
+  questions: readonly (readonly number[])[],
 ): Promise<ReadPrefix> {
   const { layers, kvHeads } = probe.shape;
   const entries = policy.allocate({ tokens: prefix.length, layers, kvHeads }, budget, calibration);
-  const { attention } = policy.needs;
-  return readScored(probe, prefix, suffix, attention, { policy, entries, questions: [suffix] });
+  return timedRead(probe, prefix, policy.needs.attention, { policy, entries, questions });
 }
 
-async function readScored(
+async function timedRead(
   probe: Probe,
   prefix: readonly number[],
-  question: readonly number[],
   attention: readonly AttentionKind[],
   merging?: MergingRead,
 ): Promise<ReadPrefix> {
   const start = performance.now();
   const cache = await probe.read(prefix, attention, merging);
-  const questionStart = performance.now();
-  if (attention.includes('questions')) await probe.scoreQuestions(cache, [question]);
-  const end = performance.now();
-  return { cache, prefillSeconds: (questionStart - start) / 1000, questionSeconds: (end - questionStart) / 1000 };
+  return { cache, prefillSeconds: (performance.now() - start) / 1000 };
+}
+
+/** Seconds that it took to run the questions over a cache for their attention. */
+async function ask(probe: Probe, cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<number> {
+  const start = performance.now();
+  await probe.scoreQuestions(cache, questions);
+  return (performance.now() - start) / 1000;
 }
 
 async function readReference(
@@ -149,7 +158,7 @@ async function readReference(
   answerTokens: number,
   { policies, modes }: MeasureSettings,
 ): Promise<Reference> {
-  const read = await readScored(probe, prefix, suffix, kindsNeeded(policies, modes));
+  const read = await timedRead(probe, prefix, kindsNeeded(policies, modes));
   const full = probe.compress(read.cache, createPolicy('full'), 1);
   const { tokens, text, finishReason } = await probe.greedy(full, suffix, answerTokens);
   const [endOfTurn] = probe.gguf.tokenizer.endOfTurnTokens.slice(-1);

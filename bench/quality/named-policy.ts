@@ -1,15 +1,18 @@
-import { createPolicy, type MassMode, type Policy } from '@app/kv-policy';
+import { createPolicy, type MassMode, type Policy, type Scoring } from '@app/kv-policy';
 import type { QualityMode } from './prompts.js';
+
+/** The end of a whole prompt is its question. */
+const SCORING: Readonly<Record<QualityMode, Scoring>> = { seen: 'questions', unseen: 'stand-ins', prompt: 'window' };
 
 /**
  * The policy that a bench row names: `NAME`, or `NAME:MASS` and `NAME:MASS:THRESHOLD` for those that have the settings
- * (`kvmerger:count:0.75` is KVMerger as published). Questions score where the mode shows them.
+ * (`kvmerger:count:0.75` is KVMerger as published).
  * @throws UnknownPolicyError, InvalidMassModeError, InvalidPolicyNumberError
  */
 export function namedPolicy(row: string, mode: QualityMode): Policy {
   const [name = '', mass, threshold] = row.split(':');
   return createPolicy(name, {
-    scoring: mode === 'seen' ? 'questions' : 'window',
+    scoring: SCORING[mode],
     mass: mass as MassMode | undefined,
     threshold: threshold === undefined ? undefined : Number(threshold),
   });

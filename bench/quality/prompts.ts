@@ -1,4 +1,4 @@
-import type { ChatTemplate, Tokenizer } from '@app/gguf-model';
+import { afterMessage, type ChatTemplate, type Tokenizer } from '@app/gguf-model';
 import type { QualitySample } from './datasets.js';
 
 /**
@@ -26,9 +26,6 @@ export interface PromptModel {
 export class PromptError extends Error {
   override readonly name = 'PromptError';
 }
-
-/** Stands for the user's message in a rendered template; no template contains it. */
-const MESSAGE = '\uFDD0message\uFDD0';
 
 /**
  * The sample as one user's message in the model's chat template, the answer prefix after the start of the assistant's
@@ -85,10 +82,4 @@ function questionTokens(text: string, answerPrefix: string, { tokenizer, chatTem
     ...tokenizer.encode(text),
     ...tokenizer.encodeWithControlTokens(afterMessage(chatTemplate, true) + answerPrefix),
   ];
-}
-
-/** What the template writes after a user's message. */
-function afterMessage(chatTemplate: ChatTemplate, addGenerationPrompt: boolean): string {
-  const rendered = chatTemplate.render([{ role: 'user', content: MESSAGE }], { addGenerationPrompt });
-  return rendered.slice(rendered.lastIndexOf(MESSAGE) + MESSAGE.length);
 }

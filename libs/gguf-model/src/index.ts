@@ -1,3 +1,4 @@
+export { afterMessage } from './after-message.js';
 export { CHAT_ROLES, type ChatMessage, type ChatOptions, type ChatTemplate } from './chat-template.js';
 export * from './errors.js';
 export { GgufModel } from './gguf-model.js';

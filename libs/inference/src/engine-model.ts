@@ -6,6 +6,7 @@ import type { EngineModel } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { divideKvMemory } from './kv-memory.js';
 import type { Precision } from './model-files.js';
+import { STAND_IN_QUESTIONS } from './stand-in-questions.js';
 
 /** Bytes of the keys and values of one token that stays whole. */
 export const tokenBytes = ({
@@ -31,7 +32,9 @@ export function describeModel(
   const missing = 'missing' in calibration;
   const calibrated = missing ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
   return {
-    identity: createHash('sha256').update(`${modelHash}\n${precision}\n${calibrated}`).digest('hex'),
+    identity: createHash('sha256')
+      .update(`${modelHash}\n${precision}\n${calibrated}\n${STAND_IN_QUESTIONS}`)
+      .digest('hex'),
     contextLength,
     layers,
     kvHeads,

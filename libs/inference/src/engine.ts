@@ -25,6 +25,7 @@ import { ModelFiles, type Precision } from './model-files.js';
 import { PREFILL_CHUNK, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { planRead } from './read-plan.js';
 import { Sessions } from './sessions.js';
+import { encodeStandIns } from './stand-in-questions.js';
 import { type Turn, Turns } from './turns.js';
 
 export interface EngineOptions {
@@ -48,6 +49,7 @@ export class Engine implements EnginePort {
   private readonly turns = new Turns();
   private readonly batch: ContinuousBatch;
   private nextHandle = 1;
+  private readonly standIns: readonly (readonly number[])[];
 
   private constructor(
     readonly model: EngineModel,
@@ -57,6 +59,7 @@ export class Engine implements EnginePort {
     private readonly onDisk: CacheFolder | undefined,
   ) {
     const runs = new DecodeRuns(sessions, shape);
+    this.standIns = encodeStandIns(gguf);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
@@ -84,7 +87,8 @@ export class Engine implements EnginePort {
   }
 
   private async hold(request: PrefillRequest, turn: Turn): Promise<HeldCache> {
-    const { tokens, compression, reading, questions = [] } = request;
+    const { tokens, compression, reading } = request;
+    const questions = request.questions?.length ? request.questions : this.standIns;
     const { policy, entries, shrinks, attention } = planRead(this.model, request);
     this.checkContext(tokens.length, 0);
     const session = await this.sessions.get('prefill');

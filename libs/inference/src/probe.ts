@@ -11,6 +11,7 @@ import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
+import { encodeStandIns } from './stand-in-questions.js';
 
 /**
  * The engine taken apart, for calibration and quality benches: one reading of a prefix serves many policies, and logits
@@ -18,6 +19,8 @@ import { Sessions } from './sessions.js';
  */
 export class Probe {
   private readonly runs: DecodeRuns;
+  /** General questions, for documents whose own are not known. */
+  readonly standIns: readonly (readonly number[])[];
 
   private constructor(
     readonly gguf: GgufModel,
@@ -25,6 +28,7 @@ export class Probe {
     private readonly sessions: Sessions,
   ) {
     this.runs = new DecodeRuns(sessions, shape);
+    this.standIns = encodeStandIns(gguf);
   }
 
   static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Probe> {
@@ -64,8 +68,9 @@ export class Probe {
     return logits;
   }
 
-  /** Adds the questions' attention to a cache that was read with kind `questions`. */
+  /** Gathers the questions' attention, and no others', in a cache that was read with kind `questions`. */
   async scoreQuestions(cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<void> {
+    for (const head of cache.heads) head.clearAttention('questions');
     await scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint);
   }
 

@@ -38,7 +38,8 @@ export interface ReadPlan {
 export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const { tokens, compression, reading, questions = [] } = request;
   const { layers, kvHeads, headSize, calibration } = model;
-  const policy = createPolicy(compression.policy, { scoring: questions.length > 0 ? 'questions' : 'window' });
+  const known = questions.length > 0;
+  const policy = createPolicy(compression.policy, { scoring: known ? 'questions' : 'stand-ins' });
   const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, calibration);
   const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
   const attention = shrinks ? policy.needs.attention : [];
@@ -61,7 +62,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
     entries,
     shrinks,
     attention,
-    shapedByQuestions: attention.includes('questions'),
+    shapedByQuestions: known && attention.includes('questions'),
     readingBytes,
     peakBytes: readingBytes + (made + largest) * entryBytes(headSize),
     heldBytes: held * entryBytes(headSize),

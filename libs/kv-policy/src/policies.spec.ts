@@ -244,6 +244,14 @@ describe('bad input', () => {
     },
   );
 
+  it('scores ours by general questions where the own ones are not known, the published ones by their window', () => {
+    const reads = (name: string) => createPolicy(name, { scoring: 'stand-ins' }).needs.attention;
+    expect(reads('calibrated-merge')).toEqual(['questions']);
+    expect(reads('calibrated-evict')).toEqual(['questions']);
+    for (const name of ['snapkv', 'pyramidkv']) expect(reads(name)).toEqual(['window']);
+    expect(reads('tova')).toEqual(['last']);
+  });
+
   it('refuses settings that do not exist or are out of range', () => {
     expect(() => createPolicy('kvmerger', { mass: 'mean' as 'log' })).toThrow(InvalidMassModeError);
     expect(() => createPolicy('snapkv', { scoring: 'all' as 'window' })).toThrow(InvalidScoringError);

@@ -28,8 +28,10 @@ import { recency } from './score/recency.js';
  * Whose attention says what an entry is worth, in policies that score by the prefix's last queries.
  * - `window`: those queries, as published
  * - `questions`: the items' own questions
+ * - `stand-ins`: general questions in the place of questions that are not known yet (their attention is given as kind
+ *   `questions`); published policies have no such thing and take the window
  */
-export const SCORINGS = ['window', 'questions'] as const;
+export const SCORINGS = ['window', 'questions', 'stand-ins'] as const;
 export type Scoring = (typeof SCORINGS)[number];
 
 /** Settings of a policy beside its budget; a policy ignores those it has no use for. */
@@ -55,9 +57,12 @@ const SINKS = 4;
 const RECENT = 16;
 
 const accumulated = receivedAttention('all');
-const pooledWindow = (scoring: Scoring = 'window') => pooled(receivedAttention(scoring), POOLING);
-const neighbourhood = (scoring: Scoring = 'window') =>
-  byToken(inEqualShares(pooledWindow(scoring), largestAround(receivedAttention(scoring), PHRASE)));
+const pooledWindow = (scoring?: Scoring) =>
+  pooled(receivedAttention(scoring === 'questions' ? scoring : 'window'), POOLING);
+const neighbourhood = (scoring: Scoring = 'window') => {
+  const received = receivedAttention(scoring === 'window' ? scoring : 'questions');
+  return byToken(inEqualShares(pooled(received, POOLING), largestAround(received, PHRASE)));
+};
 /** Share of the cache that insensitive heads keep where they hold no more than sinks and recent entries. */
 const STREAMING_FLOOR = 0.05;
 
@@ -76,8 +81,8 @@ const POLICIES = {
   full: () => full,
 
   /**
-   * Ours. The attention of the last 32 queries (or of the questions), what an entry's neighbourhood received on average and
-   * at most; entries given to the heads that lose most without them, see `leastLoss`; adjacent pairs joined by cost, 4
+   * Ours. The attention of the questions (general ones until they are known, or the last 32 queries), what an entry's
+   * neighbourhood received on average and at most; entries given to the heads that lose most without them, see `leastLoss`; adjacent pairs joined by cost, 4
    * sinks and 16 recent entries left alone, log mass.
    */
   'calibrated-merge': ({ scoring }) =>
