@@ -5,7 +5,7 @@ import { type RedisServer, startRedis } from './redis-server.js';
 import { writeTinyGguf } from './tiny-gguf.js';
 
 const ITEMS = 90;
-/** Items that a worker may be answering when it dies: LONGHAUL_MAX_GROUPS groups, 16 items each. */
+/** More items than go on at once in an engine: some of those may be recorded when it dies, and not said. */
 const UNDER_WAY = 32;
 const ANSWERED = /answered batch=\S+ item=\d+ custom_id=(\S+)/;
 

@@ -14,7 +14,7 @@ import { LeftElsewhereError, NoRoomError, type Placement } from './placement.js'
 
 /** How often a worker says what it holds. */
 const ANNOUNCE_EVERY_MS = 3000;
-/** How often it looks, while memory is short, whether something smaller has come to the front of the queue. */
+/** How often it looks, while it can take no more, whether something that it could take has come to the front of the queue. */
 const LOOK_EVERY_MS = 1000;
 /** Between two tries to fetch a job while Redis is away. */
 const RETRY_MS = 1000;
@@ -29,6 +29,8 @@ interface RunningJob {
  * Takes document groups: as many at once as configured and as their documents fit into memory. Jobs are fetched by hand, one at
  * a time: where one does not fit it goes back to the front of the queue at once, for any worker that has room, and no other is
  * taken here before there is room or another one stands in front.
+ *
+ * A job whose document another worker holds is left to that one, if it could begin at once.
  */
 @Injectable()
 export class GroupConsumer {
@@ -93,9 +95,7 @@ export class GroupConsumer {
   /** Jobs from the queue. */
   private async take(): Promise<void> {
     while (!this.stopped) {
-      while (this.running.size >= this.config.maxGroups) {
-        await Promise.race([...this.running.values()].map(({ ended }) => ended));
-      }
+      await this.place();
       await this.room();
       const job = await this.fetch();
       if (job !== undefined) await this.begin(job, job.attemptsStarted <= 1);
@@ -132,14 +132,32 @@ export class GroupConsumer {
     await pause(RETRY_MS);
   }
 
+  /** Waits until there is a place for another group. Somebody waits for a completion: it does not wait for a batch's groups. */
+  private async place(): Promise<void> {
+    while (this.running.size >= this.config.maxGroups) {
+      await Promise.race([...[...this.running.values()].map(({ ended }) => ended), pause(LOOK_EVERY_MS)]);
+      if (this.stopped || this.mayBegin((await this.front())?.data)) return;
+    }
+  }
+
+  /** Whether there is a place for a group; for a completion there are as many again. */
+  private mayBegin(job: GroupJob | undefined): boolean {
+    const { maxGroups } = this.config;
+    return this.running.size < (job === undefined || job.kind === 'batch' ? maxGroups : 2 * maxGroups);
+  }
+
+  /** The job that is next in the queue. */
+  private async front(): Promise<Job<GroupJob> | undefined> {
+    return (await this.queue.getPrioritized(0, 0).catch(() => []))[0];
+  }
+
   /** Waits, after a job did not fit, until there is more room or another job stands in front of the queue. */
   private async room(): Promise<void> {
     let free = false;
     while (this.blocked !== undefined && !this.stopped) {
       const { id, room } = this.blocked;
       await Promise.race([room.then(() => (free = true)), pause(LOOK_EVERY_MS)]);
-      const [front] = free ? [] : await this.queue.getPrioritized(0, 0).catch(() => []);
-      if (free || front?.id !== id) this.blocked = undefined;
+      if (free || (await this.front())?.id !== id) this.blocked = undefined;
     }
   }
 
@@ -150,14 +168,14 @@ export class GroupConsumer {
   private async begin(job: Job<GroupJob>, mayLeave: boolean): Promise<void> {
     const id = job.id as string;
     const token = job.token as string;
-    if (this.stopped || this.running.size >= this.config.maxGroups) return this.handBack(job, token);
+    if (this.stopped || !this.mayBegin(job.data)) return this.handBack(job, token);
     await new Promise<void>((placed) => {
       // What a completion needs is known only when it is planned, which may mean to read a long document.
       if (job.data.kind !== 'batch') placed();
       const elsewhere = (document: string) => this.holders.takePlace(document);
       const placement: Placement = { onPlaced: placed, ...(mayLeave && { elsewhere }) };
       const ended = this.run(job, token, placement).finally(() => {
-        this.running.delete(id);
+        if (this.running.get(id)?.token === token) this.running.delete(id);
         this.announce();
         placed();
       });
