@@ -75,7 +75,7 @@ async function main(): Promise<number> {
   // Redis or the engine may be gone and never answer; the lock of what could not be handed back runs out by itself.
   setTimeout(() => process.exit(code), (config.drainSeconds + HAND_BACK_SECONDS) * 1000).unref();
   await Promise.all([consumers.stop(), reconciler.stop()]);
-  await documents.store();
+  await documents.store().catch(() => undefined);
   await metricsServer?.close();
   metrics.close();
   await app.get(BatchJobs).close();

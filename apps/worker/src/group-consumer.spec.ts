@@ -1,0 +1,206 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BATCH_PRIORITY, CHAT_PRIORITY, type GroupJob, groupQueue, QUEUE_PREFIX } from '@app/batches';
+import { type Config, loadConfig } from '@app/config';
+import { Engine, EngineCrashedError, HeldDocuments } from '@app/inference';
+import { Logger } from '@nestjs/common';
+import { type Job, Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type RedisServer, startRedis } from '../../../test/redis-server.js';
+import { writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { DocumentHolders } from './document-holders.js';
+import { HandBackError } from './drain.js';
+import type { GroupProcessor } from './group.processor.js';
+import { GroupConsumer } from './group-consumer.js';
+import { LeftElsewhereError, NoRoomError, type Placement } from './placement.js';
+
+const DOCUMENT = Array.from({ length: 300 }, (_, i) => 3 + (i % 200));
+const HELD = { tokens: DOCUMENT, compression: { policy: 'full', budget: 1 }, items: 1 };
+
+/** Groups whose course the test decides; the queue, its locks and the lists of workers are real. */
+class Groups {
+  /** Those that have been begun, in this order. */
+  readonly begun: string[] = [];
+  private readonly running = new Map<string, { end: () => void; fail: (error: Error) => void }>();
+  /** Jobs that do not fit until this resolves. */
+  readonly tooLarge = new Map<string, Promise<void>>();
+  /** Those that were left to another worker. */
+  readonly left: string[] = [];
+  /** Asks whether another worker holds the document, as a group about one that is not held here does. */
+  asks = false;
+
+  constructor(private readonly key: string) {}
+
+  readonly processor = {
+    process: async ({ id = '' }: Job<GroupJob>, { onPlaced, elsewhere }: Placement): Promise<void> => {
+      const room = this.tooLarge.get(id);
+      if (room !== undefined) throw new NoRoomError(room);
+      const worker = this.asks ? await elsewhere?.(this.key) : undefined;
+      if (worker !== undefined) {
+        this.left.push(id);
+        throw new LeftElsewhereError(worker);
+      }
+      onPlaced?.();
+      this.begun.push(id);
+      await new Promise<void>((end, fail) => this.running.set(id, { end, fail }));
+    },
+  } as unknown as GroupProcessor;
+
+  end(id: string): void {
+    this.running.get(id)?.end();
+  }
+
+  fail(id: string, error: Error): void {
+    this.running.get(id)?.fail(error);
+  }
+}
+
+describe('a worker that takes groups', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-consumer-'));
+  let server: RedisServer;
+  let redis: Redis;
+  let engine: Engine;
+  let documents: HeldDocuments;
+  let config: Config;
+  let queue: Queue<GroupJob>;
+  let workers: { consumer: GroupConsumer; groups: Groups }[];
+
+  beforeAll(async () => {
+    Logger.overrideLogger(false);
+    server = await startRedis();
+    redis = new Redis(server.url, { maxRetriesPerRequest: null });
+    const modelPath = join(folder, 'tiny.gguf');
+    writeTinyGguf(modelPath);
+    engine = await Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1 });
+    const env = { LONGHAUL_MODEL: modelPath, LONGHAUL_MAX_GROUPS: '2', LONGHAUL_LOCK_SECONDS: '1' };
+    config = loadConfig(env);
+  });
+  afterAll(async () => {
+    await engine.close();
+    redis.disconnect();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    await redis.flushall();
+    queue = new Queue(groupQueue(config.modelId), { connection: redis, prefix: QUEUE_PREFIX });
+    documents = new HeldDocuments(engine);
+    workers = [];
+  });
+  afterEach(async () => {
+    for (const { consumer, groups } of workers) {
+      const stopped = consumer.stop();
+      for (const id of groups.begun) groups.end(id);
+      await stopped;
+    }
+    await queue.close();
+  });
+
+  function start(held = documents, onCrash = (_: EngineCrashedError) => {}): Groups {
+    const groups = new Groups(documents.keyOf(HELD));
+    const consumer = new GroupConsumer(config, redis, groups.processor, held, new DocumentHolders(config, redis));
+    workers.push({ consumer, groups });
+    consumer.start(onCrash);
+    return groups;
+  }
+  const add = async (id: string): Promise<void> => {
+    await queue.add('group', { kind: 'batch', batchId: id, planKey: id }, { jobId: id, priority: BATCH_PRIORITY });
+  };
+  const addChat = async (id: string): Promise<void> => {
+    const data: GroupJob = { kind: 'chat', completionId: id, bodyKey: id, stream: false };
+    await queue.add('chat', data, { jobId: id, priority: CHAT_PRIORITY });
+  };
+  const begun = (groups: Groups, ...ids: string[]) => vi.waitFor(() => expect(groups.begun).toEqual(ids), 10_000);
+  const states = (...ids: string[]) => Promise.all(ids.map((id) => queue.getJobState(id)));
+
+  it('takes as many as it may, in order, and a chat beside them', async () => {
+    for (const id of ['a', 'b', 'c', 'd']) await add(id);
+    const groups = start();
+    await begun(groups, 'a', 'b');
+    await addChat('chat');
+    await begun(groups, 'a', 'b', 'chat');
+    expect(await states('a', 'b', 'c', 'd', 'chat')).toEqual([
+      'active',
+      'active',
+      'prioritized',
+      'prioritized',
+      'active',
+    ]);
+    groups.end('chat');
+    groups.end('a');
+    await begun(groups, 'a', 'b', 'chat', 'c');
+    expect(await states('a', 'chat', 'd')).toEqual(['completed', 'completed', 'prioritized']);
+  });
+
+  it('waits with what does not fit until there is room, and with all that came later', async () => {
+    for (const id of ['a', 'large', 'small']) await add(id);
+    let free = (): void => undefined;
+    const groups = start();
+    groups.tooLarge.set('large', new Promise((resolve) => (free = resolve)));
+    await begun(groups, 'a');
+    await vi.waitFor(async () => expect((await queue.getPrioritized(0, 0))[0]?.id).toBe('large'));
+    await addChat('chat');
+    await begun(groups, 'a', 'chat');
+    expect(await states('large', 'small')).toEqual(['prioritized', 'prioritized']);
+    groups.end('chat');
+    groups.tooLarge.clear();
+    free();
+    await begun(groups, 'a', 'chat', 'large');
+    groups.end('a');
+    await begun(groups, 'a', 'chat', 'large', 'small');
+  });
+
+  it('leaves a group to the worker that holds its document, once, and where that one is gone to whoever is next', async () => {
+    const lease = documents.lease(HELD)!;
+    await lease.cache();
+    const holder = start();
+    const other = start(new HeldDocuments(engine));
+    other.asks = true;
+    // Redis gives a job to the worker that has waited the longest, which is never the one that ended the last.
+    const jobs = ['a', 'b', 'c', 'd'];
+    for (const id of jobs) {
+      await add(id);
+      await vi.waitFor(() => expect(holder.begun).toContain(id), 10_000);
+      if (id !== 'd') holder.end(id);
+    }
+    expect(holder.begun).toEqual(jobs);
+    expect(other.left.length).toBeGreaterThan(0);
+    // Its lock is renewed where it went.
+    const lock = () => redis.pttl(`${QUEUE_PREFIX}:${queue.name}:d:lock`);
+    let before = await lock();
+    await vi.waitFor(async () => {
+      const now = await lock();
+      const renewed = now > before;
+      before = now;
+      expect(renewed).toBe(true);
+    }, 5000);
+    holder.end('d');
+
+    // A place at a worker that never comes for the job.
+    const gone = new DocumentHolders(config, redis);
+    await workers[0]!.consumer.stop();
+    await gone.announce([documents.keyOf(HELD)], 5);
+    await add('lost');
+    await begun(other, 'lost');
+    expect((await queue.getJob('lost'))?.attemptsStarted).toBe(2);
+    lease.end();
+  });
+
+  it('hands back what it is told to, tries again what failed, and says when the engine is gone', async () => {
+    const crashed = vi.fn();
+    const groups = start(documents, crashed);
+    await queue.add('group', { kind: 'batch', batchId: 'a', planKey: 'a' }, { jobId: 'a', attempts: 3 });
+    await begun(groups, 'a');
+    groups.fail('a', new HandBackError());
+    await begun(groups, 'a', 'a');
+    expect(await queue.getJob('a')).toMatchObject({ attemptsMade: 0 });
+    groups.fail('a', new Error('passing'));
+    await begun(groups, 'a', 'a', 'a');
+    expect(await queue.getJob('a')).toMatchObject({ attemptsMade: 1, failedReason: 'passing' });
+    groups.fail('a', new EngineCrashedError('out of memory'));
+    await vi.waitFor(() => expect(crashed).toHaveBeenCalledTimes(1));
+    await begun(groups, 'a', 'a', 'a', 'a');
+  });
+});
