@@ -116,6 +116,70 @@ describe('chat completions', () => {
   });
 });
 
+describe('structured answers', () => {
+  const question = [{ role: 'user' as const, content: 'Who was James Madison? Answer in JSON.' }];
+  const schema = {
+    type: 'object',
+    properties: {
+      name: { type: 'string' },
+      office: { enum: ['president', 'senator', 'judge'] },
+      born: { type: 'integer', minimum: 1700, maximum: 1800 },
+    },
+    required: ['name', 'office', 'born'],
+    additionalProperties: false,
+  };
+  const response_format = {
+    type: 'json_schema' as const,
+    json_schema: { name: 'person', strict: true, schema },
+  };
+
+  it.each([0, 1.5])('follow a schema at temperature %d, whole, streamed and in a batch', async (temperature) => {
+    const request = { model: MODEL, messages: question, temperature, seed: 3, max_tokens: 80, response_format };
+    const parsed = await client.chat.completions.parse(request);
+    const person = parsed.choices[0]!.message.parsed as unknown as Record<string, unknown>;
+    expect(Object.keys(person)).toEqual(['name', 'office', 'born']);
+    expect(schema.properties.office.enum).toContain(person['office']);
+    expect(Number.isInteger(person['born'])).toBe(true);
+    const streamed = await gather(await client.chat.completions.create({ ...request, stream: true }));
+    expect(streamed.texts).toEqual([parsed.choices[0]!.message.content]);
+    const batch = await endOfBatch(longhaul, await startBatch(longhaul, [line('a', request)]));
+    const [output] = await fileLines(longhaul, batch.output_file_id);
+    expect(output?.response?.body.choices[0].message.content).toBe(parsed.choices[0]!.message.content);
+  });
+
+  it('are any object for json_object', async () => {
+    const answer = await client.chat.completions.create({
+      model: MODEL,
+      messages: question,
+      temperature: 0,
+      max_tokens: 80,
+      response_format: { type: 'json_object' },
+    });
+    const { message, finish_reason } = answer.choices[0]!;
+    expect(message.content).toMatch(/^\{/);
+    if (finish_reason === 'stop') expect(JSON.parse(message.content!)).toBeTypeOf('object');
+  });
+
+  it('are refused where the schema cannot be followed', async () => {
+    const unusable = { ...response_format, json_schema: { name: 'loop', schema: { $ref: '#' } } };
+    const error = await errorOf(
+      client.chat.completions.create({ model: MODEL, messages: question, response_format: unusable }),
+    );
+    const param = 'response_format.json_schema.schema';
+    expect(error).toMatchObject({ status: 400, param, code: 'invalid_json_schema' });
+    expect(error.message).toContain('no JSON follows it');
+    const pattern = { type: 'object', properties: { a: { type: 'string', pattern: 'x' } } };
+    const named = await errorOf(
+      client.chat.completions.create({
+        model: MODEL,
+        messages: question,
+        response_format: { type: 'json_schema', json_schema: { name: 'p', schema: pattern } },
+      }),
+    );
+    expect(named.param).toBe(`${param}.properties.a.pattern`);
+  });
+});
+
 describe('text completions', () => {
   it('go on with text and with token ids, one or many, whole and streamed', async () => {
     const request = { model: MODEL, max_tokens: 8, temperature: 0 };

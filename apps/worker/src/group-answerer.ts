@@ -14,12 +14,14 @@ import {
   KvMemoryExceededError,
   type SamplingOptions,
   UnknownCacheError,
+  UnusableSchemaError,
 } from '@app/inference';
 import { type ItemResult, ResultStore } from '@app/results';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { chatCompletionBody } from './chat-completion-body.js';
 import { Drain, HandBackError } from './drain.js';
 import { ENGINE } from './engine.js';
+import { jsonFormat } from './json-format.js';
 import { LeftElsewhereError, NoRoomError, type Placement } from './placement.js';
 
 /** What a caller of `answer` may add to a plan. */
@@ -198,6 +200,7 @@ export class GroupAnswerer {
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? left,
       stop: typeof stop === 'string' ? [stop] : stop,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+      json: jsonFormat(request),
     };
   }
 
@@ -241,5 +244,8 @@ function refusalOf(error: unknown): ApiError | undefined {
     return ApiError.invalid(error.message, 'messages', 'context_length_exceeded');
   }
   if (error instanceof KvMemoryExceededError) return ApiError.invalid(error.message, 'messages', 'kv_memory_exceeded');
+  if (error instanceof UnusableSchemaError) {
+    return ApiError.invalid(error.message, 'response_format.json_schema.schema', 'invalid_json_schema');
+  }
   return undefined;
 }

@@ -13,6 +13,7 @@ import {
   IsObject,
   IsOptional,
   IsString,
+  Matches,
   Max,
   MaxLength,
   Min,
@@ -36,8 +37,15 @@ export interface ChatCompletionRequest {
   top_logprobs?: number;
   /** Answers to the same prompt; default 1. */
   n?: number;
+  response_format?: ResponseFormat;
   compression?: CompressionRequest;
 }
+
+/** What the answer must be; JSON is held to by constrained decoding. */
+export type ResponseFormat =
+  | { type: 'text' }
+  | { type: 'json_object' }
+  | { type: 'json_schema'; json_schema: { name: string; schema: object; strict?: boolean } };
 
 export interface ChatMessage {
   role: ChatRole;
@@ -60,6 +68,8 @@ export const MAX_CHOICES = 128;
 export const MAX_STOP_STRINGS = 4;
 /** As OpenAI's. */
 export const MAX_TOP_LOGPROBS = 20;
+
+const RESPONSE_FORMATS = ['text', 'json_object', 'json_schema'] as const;
 
 /** What file systems take. */
 export const MAX_FILENAME_LENGTH = 255;
@@ -160,9 +170,39 @@ export class CompressionDto {
   reading?: Reading;
 }
 
+class JsonSchemaFormatDto {
+  @Matches(/^[\w-]{1,64}$/, { message: 'name must be 1 to 64 letters, digits, underscores and dashes' })
+  name!: string;
+
+  @IsOptional()
+  @IsString()
+  description?: string;
+
+  /** Checked apart (`checkJsonSchema`). */
+  @IsObject({ message: 'schema must be a JSON schema: an object' })
+  schema!: object;
+
+  @IsOptional()
+  @IsBoolean()
+  strict?: boolean;
+}
+
 class ResponseFormatDto {
-  @Equals('text', { message: "response_format.type must be 'text': structured output is not supported by Longhaul" })
-  type!: string;
+  @IsIn(RESPONSE_FORMATS, { message: `type must be one of ${RESPONSE_FORMATS.join(', ')}` })
+  type!: (typeof RESPONSE_FORMATS)[number];
+
+  @ValidateIf((format: ResponseFormatDto) => format.type === 'json_schema' || format.json_schema !== undefined)
+  @ValidateBy({
+    name: 'isOfJsonSchema',
+    validator: {
+      validate: (_value, args) => (args?.object as ResponseFormatDto | undefined)?.type === 'json_schema',
+      defaultMessage: () => "json_schema goes with the type 'json_schema' only",
+    },
+  })
+  @IsObject({ message: 'json_schema must be an object {"name": "...", "schema": {...}}' })
+  @ValidateNested()
+  @Type(() => JsonSchemaFormatDto)
+  json_schema?: JsonSchemaFormatDto;
 }
 
 /** The fields of a chat completion request and what each must be. Fields that are not here are refused by name. */
@@ -238,7 +278,7 @@ export class ChatCompletionDto {
   compression?: CompressionDto;
 
   @IsOptional()
-  @IsObject({ message: 'response_format must be an object {"type": "text"}' })
+  @IsObject({ message: 'response_format must be an object {"type": "json_object"}' })
   @ValidateNested()
   @Type(() => ResponseFormatDto)
   response_format?: ResponseFormatDto;

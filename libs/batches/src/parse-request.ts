@@ -4,6 +4,7 @@ import { type ValidationError, validateSync } from 'class-validator';
 import { ChatCompletionDto, type ChatCompletionRequest, CompressionDto } from './chat-completion.dto.js';
 import type { CompressionRequest } from './compression.js';
 import { isTooDeep } from './json-depth.js';
+import { checkJsonSchema } from './json-schema.js';
 import { ApiError } from './openai-error.js';
 import { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
 
@@ -58,7 +59,9 @@ export function parseChatCompletion(body: unknown): ChatCompletionRequest {
   if (request.top_logprobs !== undefined && request.logprobs !== true) {
     throw ApiError.invalid('top_logprobs needs logprobs to be true.', 'top_logprobs');
   }
-  const { stream: _stream, response_format: _format, ...used } = request;
+  const { schema } = request.response_format?.json_schema ?? {};
+  if (schema) checkJsonSchema(schema, 'response_format.json_schema.schema');
+  const { stream: _stream, ...used } = request;
   return used as ChatCompletionRequest;
 }
 

@@ -1,6 +1,6 @@
 import { Tokenizer as PackageTokenizer } from '@huggingface/tokenizers';
 import { BlockEncoder } from './block-encoder.js';
-import { tokenTextToBytes } from './byte-level.js';
+import { BYTE_TO_CHARACTER, tokenTextToBytes } from './byte-level.js';
 import { ControlTokenSplitter } from './control-token-splitter.js';
 import type { Vocabulary } from './vocabulary.js';
 
@@ -15,6 +15,8 @@ export interface Tokenizer {
   decode(tokens: readonly number[]): string;
   /** Bytes of one token: part of a character, or several; none for a control token. Throws RangeError for an id outside the vocabulary. */
   tokenBytes(token: number): Uint8Array;
+  /** The same bytes in the characters that byte-level BPE vocabularies are written in; none for a control token. */
+  byteLevelText(token: number): string;
   /** Whether only a chat template may write this token. */
   isControlToken(token: number): boolean;
   /** Token ids after which the model's turn is over (<|im_end|>, <|eot_id|> and the like), ascending. */
@@ -81,6 +83,10 @@ class ByteLevelBpeTokenizer implements Tokenizer {
     if (text === undefined) throw new RangeError(`token ${token} is outside the vocabulary of ${this.tokens.length}`);
     if (this.controlIds.has(token)) return new Uint8Array(0);
     return this.userDefinedIds.has(token) ? new TextEncoder().encode(text) : tokenTextToBytes(text);
+  }
+
+  byteLevelText(token: number): string {
+    return [...this.tokenBytes(token)].map((byte) => BYTE_TO_CHARACTER[byte]).join('');
   }
 
   isControlToken(token: number): boolean {

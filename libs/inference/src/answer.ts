@@ -1,8 +1,10 @@
 import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
 import type { AnswerPiece, GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
+import type { TokenConstraint } from './json-constraint.js';
 import { tokenLogprobs } from './logprobs.js';
 import { createSampler, type Prediction, type Sampler } from './sampler.js';
 import { StopStrings } from './stop-strings.js';
+import { MaskedPrediction } from './token-mask.js';
 
 /** What an answer is, without how long it took. */
 export type AnswerText = Omit<Generation, 'suffixSeconds' | 'decodeSeconds'>;
@@ -19,11 +21,14 @@ export class Answer {
   /** Of the text and of `logprobs`, what `onPiece` was told. */
   private toldText = 0;
   private toldLogprobs = 0;
+  private readonly masked = new MaskedPrediction();
 
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly sampling: SamplingOptions,
     private readonly onPiece?: (piece: AnswerPiece) => void,
+    /** Settled whenever `take` is called. */
+    readonly constraint?: TokenConstraint,
   ) {
     this.sample = createSampler(sampling);
     this.pieces = new TokenTextDecoder(tokenizer);
@@ -37,11 +42,12 @@ export class Answer {
    */
   take(prediction: Prediction): number {
     const { topLogprobs, maxTokens } = this.sampling;
-    const token = this.sample(prediction);
+    const token = this.sample(this.constraint ? this.masked.restrict(prediction, this.constraint.mask) : prediction);
     if (this.tokenizer.endOfTurnTokens.includes(token)) {
       this.end('stop', this.text.push(this.pieces.end()));
       return token;
     }
+    this.constraint?.accept(token);
     this.tokens.push(token);
     if (topLogprobs !== undefined) {
       this.logprobs.push(tokenLogprobs(prediction.logits, token, topLogprobs, this.tokenizer));

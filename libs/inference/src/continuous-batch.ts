@@ -4,6 +4,7 @@ import type { DecodeRuns } from './decode-runs.js';
 import { EngineAbortedError } from './engine-errors.js';
 import type { AnswerPiece, GenerateRequest, Generation, SamplingOptions } from './engine-port.js';
 import type { HeldPrefix } from './held-prefix.js';
+import type { TokenConstraint } from './json-constraint.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
 import type { Prediction } from './sampler.js';
@@ -68,9 +69,10 @@ export class ContinuousBatch {
     { suffix, sampling }: Omit<GenerateRequest, 'handle'>,
     signal?: AbortSignal,
     onPiece?: (piece: AnswerPiece) => void,
+    constraint?: TokenConstraint,
   ): Promise<Generation> {
     return new Promise((resolve, reject) => {
-      const answer = new Answer(this.tokenizer, sampling, onPiece);
+      const answer = new Answer(this.tokenizer, sampling, onPiece, constraint);
       const state = { tail: undefined, given: [], joined: 0, suffixBegun: 0, suffixRead: 0 };
       this.waiting.push({ prefix, suffix, sampling, signal, answer, resolve, reject, ...state });
       this.going ??= this.go();
@@ -88,11 +90,17 @@ export class ContinuousBatch {
     for (let read = false; this.waiting.length + this.running.length > 0; ) {
       await turn.next();
       this.dropAborted();
+      await this.constraintsReady();
       read = (!read || this.running.length === 0) && (await this.read());
       if (!read) await this.step();
     }
     turn.leave();
     this.going = undefined;
+  }
+
+  /** Usually they are: a mask is made while others sample. */
+  private async constraintsReady(): Promise<void> {
+    for (const { answer } of [...this.running, ...this.waiting]) if (answer.constraint) await answer.constraint.ready;
   }
 
   private dropAborted(): void {

@@ -1,3 +1,14 @@
+/** No answer can be held to this JSON schema. */
+export class UnusableSchemaError extends Error {
+  override readonly name = 'UnusableSchemaError';
+  constructor() {
+    super(
+      'The JSON schema cannot be used: no JSON follows it, or it has parts that contradict each other or that cannot be ' +
+        'decoded by. Make it simpler.',
+    );
+  }
+}
+
 /** The request needs more positions than the model has. */
 export class ContextOverflowError extends Error {
   override readonly name = 'ContextOverflowError';

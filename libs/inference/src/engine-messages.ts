@@ -1,4 +1,10 @@
-import { ContextOverflowError, EngineAbortedError, KvMemoryExceededError, UnknownCacheError } from './engine-errors.js';
+import {
+  ContextOverflowError,
+  EngineAbortedError,
+  KvMemoryExceededError,
+  UnknownCacheError,
+  UnusableSchemaError,
+} from './engine-errors.js';
 import type { AnswerPiece, EngineModel, EnginePort } from './engine-port.js';
 
 /** Calls that cross to the engine's thread. */
@@ -48,6 +54,7 @@ const REVIVE: Readonly<Record<string, (fields: Readonly<Record<string, unknown>>
       f['neededBytes'] as number,
       f['limitBytes'] as number,
     ),
+  UnusableSchemaError: () => new UnusableSchemaError(),
   UnknownCacheError: (f) => new UnknownCacheError(f['handle'] as number),
 };
 

@@ -66,6 +66,14 @@ export interface StoreRequest {
   readonly key: string;
 }
 
+/** What JSON an answer must be. */
+export interface JsonFormat {
+  /** JSON schema, as JSON text. */
+  readonly schema: string;
+  /** Whether objects have no properties but those that the schema names. */
+  readonly strict: boolean;
+}
+
 export interface SamplingOptions {
   /** 0: greedy. Default 1 as OpenAI's. */
   readonly temperature: number;
@@ -79,6 +87,8 @@ export interface SamplingOptions {
   readonly stop: readonly string[];
   /** How many alternatives to report for each token; undefined: no log-probabilities. */
   readonly topLogprobs?: number | undefined;
+  /** The answer is JSON of this kind, whole unless `maxTokens` cut it. Undefined: any text. */
+  readonly json?: JsonFormat | undefined;
 }
 
 export interface GenerateRequest {

@@ -20,6 +20,7 @@ import type {
   StoreRequest,
 } from './engine-port.js';
 import { compress, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
+import { JsonConstraints } from './json-constraint.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
 import { ModelFiles, type Precision } from './model-files.js';
 import { PREFILL_CHUNK, readPrefix, scoreQuestions } from './prefix-reader.js';
@@ -49,6 +50,7 @@ export class Engine implements EnginePort {
   private readonly turns = new Turns();
   private readonly batch: ContinuousBatch;
   private nextHandle = 1;
+  private readonly constraints: JsonConstraints;
   private readonly standIns: readonly (readonly number[])[];
 
   private constructor(
@@ -60,6 +62,7 @@ export class Engine implements EnginePort {
   ) {
     const runs = new DecodeRuns(sessions, shape);
     this.standIns = encodeStandIns(gguf);
+    this.constraints = new JsonConstraints(gguf.tokenizer);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
@@ -146,7 +149,13 @@ export class Engine implements EnginePort {
     if (prefix === undefined) throw new UnknownCacheError(handle);
     this.checkContext(prefix.tokens + item.suffix.length, item.sampling.maxTokens);
     this.checkTail(item.suffix.length + item.sampling.maxTokens);
-    return this.batch.generate(prefix, item, signal, onPiece);
+    const { json } = item.sampling;
+    const constraint = json && (await this.constraints.open(json));
+    try {
+      return await this.batch.generate(prefix, item, signal, onPiece, constraint);
+    } finally {
+      constraint?.dispose();
+    }
   }
 
   async release(handle: CacheHandle): Promise<void> {

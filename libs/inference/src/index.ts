@@ -7,6 +7,7 @@ export {
   EngineCrashedError,
   KvMemoryExceededError,
   UnknownCacheError,
+  UnusableSchemaError,
 } from './engine-errors.js';
 export type {
   AnswerPiece,
@@ -18,6 +19,7 @@ export type {
   GenerateRequest,
   Generation,
   HeldCache,
+  JsonFormat,
   PrefillRequest,
   Reading,
   SamplingOptions,
