@@ -5,9 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from './tiny-gguf.js';
 
 /** The compiled library: a thread can't be started from TypeScript. */
-const { startEngine, ContextOverflowError, EngineAbortedError, EngineCrashedError, UnknownCacheError } = (await import(
-  '../dist/libs/inference/src/index.js' as string
-)) as typeof import('@app/inference');
+const {
+  startEngine,
+  ContextOverflowError,
+  EngineAbortedError,
+  EngineCrashedError,
+  KvMemoryExceededError,
+  UnknownCacheError,
+} = (await import('../dist/libs/inference/src/index.js' as string)) as typeof import('@app/inference');
 
 const full = { policy: 'full', budget: 1 };
 const sampling = { temperature: 0, topP: 1, maxTokens: 8, stop: [] };
@@ -16,7 +21,8 @@ const tokens = Array.from({ length: 400 }, (_, i) => 10 + (i % 200));
 describe('the engine behind its port', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-thread-'));
   const modelPath = join(folder, 'tiny.gguf');
-  const start = () => startEngine({ modelPath, cacheDir: folder, precision: 'q8', threads: 1 });
+  const start = (kvBytes?: number) =>
+    startEngine({ modelPath, cacheDir: folder, precision: 'q8', threads: 1, kvBytes });
   beforeAll(() => writeTinyGguf(modelPath));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -73,6 +79,17 @@ describe('the engine behind its port', () => {
     await expect(engine.prefill({ tokens, compression: { policy: 'none such', budget: 1 } })).rejects.toMatchObject({
       name: 'UnknownPolicyError',
     });
+    await engine.close();
+  });
+
+  test('an answer that can never fit into memory is refused with the numbers, across threads', async () => {
+    const tokenBytes = 2 * 2 * 2 * 16 * 4;
+    const engine = await start(4 * 20 * tokenBytes);
+    const { handle } = await engine.prefill({ tokens, compression: full });
+    const refused = await engine.generate({ handle, suffix: tokens.slice(0, 13), sampling }).catch((error) => error);
+    expect(refused).toBeInstanceOf(KvMemoryExceededError);
+    expect(refused).toMatchObject({ what: 'question', tokens: 21, limitBytes: 20 * tokenBytes });
+    expect((await engine.generate({ handle, suffix: tokens.slice(0, 12), sampling })).text.length).toBeGreaterThan(0);
     await engine.close();
   });
 

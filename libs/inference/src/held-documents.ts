@@ -233,7 +233,7 @@ export class HeldDocuments {
   private async restoreOrPrefill(document: HeldDocument, signal: AbortSignal): Promise<HeldCache> {
     // What makes room for it must be gone first.
     await Promise.all(this.leaving);
-    const restored = await this.engine.restore(document.key);
+    const restored = isWorthHolding(document.request) ? await this.engine.restore(document.key) : undefined;
     if (restored === undefined) return this.engine.prefill(document.request, signal);
     document.restored = true;
     this.listener.restored?.();
