@@ -6,11 +6,16 @@ import { createLogger } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Redis } from 'ioredis';
 import { apiWith } from './app.module.js';
 import { nameRequest } from './request-id.js';
+import { idempotency } from './requests/idempotency.js';
+import { rateLimit } from './requests/rate-limit.js';
 
 /** Long enough for the largest upload over a slow line. */
 const UPLOAD_TIMEOUT_MS = 3600 * 1000;
+/** For what a request does beside waiting for its answer. */
+const IDEMPOTENCY_GRACE_SECONDS = 60;
 /** EX_CONFIG of sysexits.h: starting again will not help before somebody corrects the configuration or frees the port. */
 const EXIT_CONFIG = 78;
 /** Longer than clients keep idle connections, so that they never send on one that we are closing. */
@@ -24,7 +29,10 @@ async function start(config: Config): Promise<void> {
     abortOnError: false,
   });
   app.use(nameRequest);
+  const redis = app.get(Redis);
+  if (config.requestsPerMinute > 0) app.use('/v1', rateLimit(redis, config.requestsPerMinute));
   app.useBodyParser('json', { limit: config.maxLineBytes });
+  app.use('/v1', idempotency(redis, config.chatTimeoutSeconds + IDEMPOTENCY_GRACE_SECONDS));
   app.disable('x-powered-by');
   app.enableShutdownHooks([], { useProcessExit: true });
   const server = app.getHttpServer() as Server;

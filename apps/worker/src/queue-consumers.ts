@@ -1,4 +1,4 @@
-import { FINALIZING_QUEUE, PLANNING_QUEUE, QUEUE_PREFIX } from '@app/batches';
+import { FINALIZING_QUEUE, PLANNING_QUEUE, QUEUE_PREFIX, WEBHOOK_QUEUE } from '@app/batches';
 import { Config } from '@app/config';
 import type { EngineCrashedError } from '@app/inference';
 import { Injectable, Logger } from '@nestjs/common';
@@ -9,6 +9,7 @@ import { FinalizingProcessor } from './finalizing.processor.js';
 import { GroupConsumer } from './group-consumer.js';
 import { jobOptions } from './job-options.js';
 import { PlanningProcessor } from './planning.processor.js';
+import { WebhookProcessor } from './webhooks/webhook.processor.js';
 
 /** Takes jobs from all queues: plans and ends batches one at a time, and document groups as `GroupConsumer` does. */
 @Injectable()
@@ -22,6 +23,7 @@ export class QueueConsumers {
     private readonly planning: PlanningProcessor,
     private readonly groups: GroupConsumer,
     private readonly finalizing: FinalizingProcessor,
+    private readonly webhooks: WebhookProcessor,
   ) {}
 
   /** @param onCrash called when the engine is gone, once its job is back in the queue */
@@ -29,6 +31,7 @@ export class QueueConsumers {
     const queues = [
       { queue: PLANNING_QUEUE, processor: this.planning },
       { queue: FINALIZING_QUEUE, processor: this.finalizing },
+      { queue: WEBHOOK_QUEUE, processor: this.webhooks },
     ];
     for (const { queue, processor } of queues) {
       const worker = new Worker(queue, (job, token) => this.run(processor, job, token), {

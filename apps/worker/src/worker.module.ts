@@ -28,6 +28,7 @@ import { PlanningProcessor } from './planning.processor.js';
 import { type ModelPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
 import { QueueConsumers } from './queue-consumers.js';
 import { ReconcilerTimer } from './reconciler.timer.js';
+import { WebhookProcessor } from './webhooks/webhook.processor.js';
 
 const SECONDS_A_DAY = 24 * 3600;
 
@@ -80,9 +81,15 @@ const provide = (
     ),
     provide(
       BatchFinalizer,
-      [BatchStore, FileStore, ResultStore, BlobStore, Config],
-      (batches: BatchStore, files: FileStore, results: ResultStore, blobs: BlobStore, { retentionDays }: Config) =>
-        new BatchFinalizer(batches, files, results, blobs, retentionDays * SECONDS_A_DAY),
+      [BatchStore, FileStore, ResultStore, BlobStore, BatchJobs, Config],
+      (
+        batches: BatchStore,
+        files: FileStore,
+        results: ResultStore,
+        blobs: BlobStore,
+        jobs: BatchJobs,
+        { retentionDays }: Config,
+      ) => new BatchFinalizer(batches, files, results, blobs, jobs, retentionDays * SECONDS_A_DAY),
     ),
     provide(
       BatchReconciler,
@@ -98,6 +105,7 @@ const provide = (
     DocumentHolders,
     GroupConsumer,
     FinalizingProcessor,
+    WebhookProcessor,
     QueueConsumers,
     ReconcilerTimer,
   ],

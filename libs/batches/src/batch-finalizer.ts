@@ -1,6 +1,6 @@
 import { type ResultStore, writeOutputFiles } from '@app/results';
 import type { BlobStore, StoredBlob } from '@app/storage';
-import { groupPlanKey } from './batch-jobs.js';
+import { type BatchJobs, groupPlanKey } from './batch-jobs.js';
 import { type BatchRecord, type BatchStore, endsEarly } from './batch-record.js';
 import { type FileStore, fileBlobKey } from './file-record.js';
 import type { GroupPlan } from './group-plan.js';
@@ -14,6 +14,7 @@ export class BatchFinalizer {
     private readonly files: FileStore,
     private readonly results: ResultStore,
     private readonly blobs: BlobStore,
+    private readonly jobs: BatchJobs,
     /** How long results stay in Redis once their files are written, and these files where nothing else was asked. */
     private readonly retentionSeconds: number,
   ) {}
@@ -35,6 +36,7 @@ export class BatchFinalizer {
     if (errors) await this.register(errorsId, `${batchId}_error.jsonl`, errors, lifetime);
     await this.results.expire(batchId, this.retentionSeconds);
     await this.deletePlans(batchId);
+    await this.jobs.tellEnd(batchId);
     await this.batches.transition(batchId, [batch.status], {
       ...ENDINGS[endsEarly(batch) ?? 'completed'](),
       ...(output && { output_file_id: outputId }),

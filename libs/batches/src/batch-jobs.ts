@@ -11,12 +11,22 @@ import {
   PLANNING_QUEUE,
   type PlanningJob,
   QUEUE_PREFIX,
+  WEBHOOK_QUEUE,
+  type WebhookJob,
 } from './queues.js';
 
 /** Tries of a job that fails for a passing reason; the reconciler revives what has used them up. */
 const RETRIED: JobsOptions = { attempts: 1000, backoff: { type: 'fixed', delay: 1000 }, stackTraceLimit: 5 };
 /** Kept for a while, so that the reconciler sees that a group is done without reading its plan. */
 const KEPT: JobsOptions = { removeOnComplete: { age: 24 * 3600, count: 10_000 } };
+/** Three days, the pauses doubling from a second on, as OpenAI's. */
+const TOLD: JobsOptions = {
+  // The end is recorded right after.
+  delay: 1000,
+  attempts: 18,
+  backoff: { type: 'exponential', delay: 1000 },
+  removeOnComplete: { age: 7 * 24 * 3600, count: 10_000 },
+};
 /** Gone when done, so that it can be queued again under the same id. */
 const REPEATABLE: JobsOptions = { removeOnComplete: true };
 
@@ -40,6 +50,12 @@ export class BatchJobs {
   /** Ends a batch early: a batch that is being planned only once its planner has let go of it. */
   async endEarly({ id, in_progress_at }: BatchRecord): Promise<void> {
     await (in_progress_at === undefined ? this.plan(id) : this.finalize(id));
+  }
+
+  /** Queued before the batch's end is recorded, so that no end goes untold; told once it is. */
+  async tellEnd(batchId: string): Promise<void> {
+    const data: WebhookJob = { batchId };
+    await this.ensure(WEBHOOK_QUEUE, batchId, data, TOLD);
   }
 
   async answerGroup(model: string, batchId: string, group: number): Promise<void> {

@@ -365,7 +365,7 @@ describe('BatchPlanner', () => {
 describe('BatchReconciler and BatchFinalizer', () => {
   it('bring a batch to its end whatever got lost, once', async () => {
     const reconciler = new BatchReconciler(batches, results, blobs, jobs, cancellations);
-    const finalizer = new BatchFinalizer(batches, files, results, blobs, RETENTION_SECONDS);
+    const finalizer = new BatchFinalizer(batches, files, results, blobs, jobs, RETENTION_SECONDS);
     const planning = new Queue('planning', { connection: redis, prefix: QUEUE_PREFIX });
     const finalizing = new Queue('finalizing', { connection: redis, prefix: QUEUE_PREFIX });
     const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), { bad: 1 }], {
@@ -449,7 +449,7 @@ function abortAfter(count: number): AbortSignal {
 }
 
 describe('a batch that ends early', () => {
-  const finalizer = () => new BatchFinalizer(batches, files, results, blobs, RETENTION_SECONDS);
+  const finalizer = () => new BatchFinalizer(batches, files, results, blobs, jobs, RETENTION_SECONDS);
   const linesOf = async (fileId: string) =>
     (await blobs.read(fileBlobKey(fileId)))
       .toString()

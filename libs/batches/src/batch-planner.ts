@@ -122,6 +122,7 @@ export class BatchPlanner {
   }
 
   private async fail(batchId: string, errors: readonly BatchError[]): Promise<void> {
+    await this.jobs.tellEnd(batchId);
     await this.batches.transition(batchId, ['validating'], { status: 'failed', failed_at: unixSeconds(), errors });
   }
 

@@ -1,3 +1,4 @@
+export { type BatchEvent, batchEvent } from './batch-event.js';
 export { BatchFinalizer } from './batch-finalizer.js';
 export { BATCH_ENDPOINT } from './batch-item.js';
 export { BatchJobs, groupPlanKey } from './batch-jobs.js';

@@ -1,7 +1,7 @@
 import { MAX_JSON_DEPTH } from './json-depth.js';
 
 /** Error kinds the official OpenAI clients know. */
-export type OpenAiErrorType = 'invalid_request_error' | 'server_error';
+export type OpenAiErrorType = 'invalid_request_error' | 'server_error' | 'requests';
 
 /** Body of every error response, and of the `response.body` of an item that failed. */
 export interface OpenAiErrorBody {

@@ -7,6 +7,8 @@ export const QUEUE_PREFIX = 'longhaul';
 export const PLANNING_QUEUE = 'planning';
 /** Writes output files: one job a batch, job id = batch id. */
 export const FINALIZING_QUEUE = 'finalizing';
+/** Tells the ends of batches: one job a batch, job id = batch id. */
+export const WEBHOOK_QUEUE = 'webhooks';
 /** Document groups, one queue a model. */
 export const groupQueue = (modelId: string): string => `groups-${modelId.replaceAll(':', '-')}`;
 
@@ -15,6 +17,10 @@ export const CHAT_PRIORITY = 1;
 export const BATCH_PRIORITY = 10;
 
 export interface PlanningJob {
+  readonly batchId: string;
+}
+
+export interface WebhookJob {
   readonly batchId: string;
 }
 

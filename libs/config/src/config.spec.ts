@@ -39,6 +39,8 @@ describe('loadConfig', () => {
       maxGroupAttempts: 10,
       retentionDays: 30,
       chatTimeoutSeconds: 600,
+      requestsPerMinute: 0,
+      webhook: undefined,
       drainSeconds: 25,
       logLevel: 'log',
       logJson: false,
@@ -68,6 +70,10 @@ describe('loadConfig', () => {
       LONGHAUL_MAX_GROUP_ATTEMPTS: '4',
       LONGHAUL_RETENTION_DAYS: '1',
       LONGHAUL_CHAT_TIMEOUT_SECONDS: '7',
+      LONGHAUL_REQUESTS_PER_MINUTE: '90',
+      LONGHAUL_WEBHOOK_URL: 'https://example.org/hooks',
+      LONGHAUL_WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+      LONGHAUL_WEBHOOK_PRIVATE: '1',
       LONGHAUL_DRAIN_SECONDS: '0',
       LONGHAUL_LOG_LEVEL: 'debug',
       LONGHAUL_LOG_JSON: 'true',
@@ -95,6 +101,12 @@ describe('loadConfig', () => {
       maxGroupAttempts: 4,
       retentionDays: 1,
       chatTimeoutSeconds: 7,
+      requestsPerMinute: 90,
+      webhook: {
+        url: 'https://example.org/hooks',
+        secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+        allowPrivate: true,
+      },
       drainSeconds: 0,
       logLevel: 'debug',
       logJson: true,
@@ -199,5 +211,14 @@ describe('loadConfig', () => {
     ['qwen-q.gguf', 'qwen-q'],
   ])('calls %s %s', (file, id) => {
     expect(loadConfig({ LONGHAUL_MODEL: `models/${file}` }).modelId).toBe(id);
+  });
+
+  it('wants a secret for webhooks, and tells nobody what was given', () => {
+    const url = { LONGHAUL_WEBHOOK_URL: 'https://example.org' };
+    expect(errorOf(url).message).toContain('LONGHAUL_WEBHOOK_SECRET');
+    const { message } = errorOf({ ...url, LONGHAUL_WEBHOOK_SECRET: 'whsec_hunter2' });
+    expect(message).toContain('LONGHAUL_WEBHOOK_SECRET');
+    expect(message).not.toContain('hunter2');
+    expect(errorOf({ LONGHAUL_WEBHOOK_URL: 'ftp://example.org' }).message).toContain('LONGHAUL_WEBHOOK_URL');
   });
 });

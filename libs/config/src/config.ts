@@ -51,11 +51,23 @@ export abstract class Config {
   /** How long results and ended batches stay in Redis, and batch files where nothing else was asked. */
   abstract readonly retentionDays: number;
   abstract readonly chatTimeoutSeconds: number;
+  /** Requests that one client may make in a minute; 0: as many as it likes. */
+  abstract readonly requestsPerMinute: number;
+  /** Where the ends of batches are told; undefined: nowhere. */
+  abstract readonly webhook: WebhookSetting | undefined;
   /** How long a worker told to stop may go on with what it has begun. */
   abstract readonly drainSeconds: number;
   abstract readonly logLevel: (typeof LOG_LEVELS)[number];
   /** One JSON object a line instead of text. */
   abstract readonly logJson: boolean;
+}
+
+export interface WebhookSetting {
+  readonly url: string;
+  /** Of the Standard Webhooks: `whsec_` and base64. */
+  readonly secret: string;
+  /** Whether it may be at a private address. */
+  readonly allowPrivate: boolean;
 }
 
 /** OpenAI's limits of a batch file. */
@@ -75,7 +87,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
       errors.map(({ property, constraints }) => ({
         variable: property,
         expected: Object.values(constraints ?? {})[0] ?? 'something else',
-        found: property === 'REDIS_URL' ? withoutPassword(given[property]) : JSON.stringify(given[property]),
+        found:
+          property === 'LONGHAUL_WEBHOOK_SECRET'
+            ? '***'
+            : property === 'REDIS_URL'
+              ? withoutPassword(given[property])
+              : JSON.stringify(given[property]),
       })),
     );
   }
@@ -106,6 +123,14 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     maxGroupAttempts: variables.LONGHAUL_MAX_GROUP_ATTEMPTS,
     retentionDays: variables.LONGHAUL_RETENTION_DAYS,
     chatTimeoutSeconds: variables.LONGHAUL_CHAT_TIMEOUT_SECONDS,
+    requestsPerMinute: variables.LONGHAUL_REQUESTS_PER_MINUTE,
+    webhook: variables.LONGHAUL_WEBHOOK_URL
+      ? {
+          url: variables.LONGHAUL_WEBHOOK_URL,
+          secret: variables.LONGHAUL_WEBHOOK_SECRET,
+          allowPrivate: variables.LONGHAUL_WEBHOOK_PRIVATE,
+        }
+      : undefined,
     drainSeconds: variables.LONGHAUL_DRAIN_SECONDS,
     logLevel: variables.LONGHAUL_LOG_LEVEL,
     logJson: variables.LONGHAUL_LOG_JSON,

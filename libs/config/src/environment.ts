@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Expose, Transform } from 'class-transformer';
-import { IsBoolean, IsIn, IsInt, IsOptional, IsUrl, Matches, Max, Min, ValidateBy } from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsOptional, IsUrl, Matches, Max, Min, ValidateBy, ValidateIf } from 'class-validator';
 import { parseByteSize } from './byte-size.js';
 import { parseCompression } from './compression-setting.js';
 
@@ -41,6 +41,21 @@ function OneOf(words: readonly string[]): PropertyDecorator {
     IsIn(words, { message: `one of ${words.join(', ')}` })(target, key as string);
   };
 }
+
+/** A variable that is true or false. */
+function Flag(): PropertyDecorator {
+  return (target, key) => {
+    Expose()(target, key);
+    Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value)] ?? value)(
+      target,
+      key,
+    );
+    IsBoolean({ message: 'true or false' })(target, key as string);
+  };
+}
+
+/** The form in which Standard Webhooks give secrets: 24 to 64 bytes. */
+const WEBHOOK_SECRET = /^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /**
  * The environment variables under their own names, with their defaults and what each must look like.
@@ -127,14 +142,32 @@ export class Environment {
   @Integer(1, 86_400)
   LONGHAUL_CHAT_TIMEOUT_SECONDS = 600;
 
+  /** 0: as many as they like. */
+  @Integer(0, 1_000_000)
+  LONGHAUL_REQUESTS_PER_MINUTE = 0;
+
+  @IsOptional()
+  @Expose()
+  @IsUrl(
+    { protocols: ['http', 'https'], require_protocol: true, require_tld: false, disallow_auth: true },
+    { message: 'an address like https://example.org/hooks' },
+  )
+  LONGHAUL_WEBHOOK_URL?: string;
+
+  @ValidateIf((variables: Environment) => variables.LONGHAUL_WEBHOOK_URL !== undefined)
+  @Expose()
+  @Matches(WEBHOOK_SECRET, { message: 'whsec_ and 24 to 64 bytes in base64, since LONGHAUL_WEBHOOK_URL is set' })
+  LONGHAUL_WEBHOOK_SECRET = '';
+
+  @Flag()
+  LONGHAUL_WEBHOOK_PRIVATE = false;
+
   @Integer(0, 3600)
   LONGHAUL_DRAIN_SECONDS = 25;
 
   @OneOf(LOG_LEVELS)
   LONGHAUL_LOG_LEVEL: (typeof LOG_LEVELS)[number] = 'log';
 
-  @Expose()
-  @Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value)] ?? value)
-  @IsBoolean({ message: 'true or false' })
+  @Flag()
   LONGHAUL_LOG_JSON = false;
 }

@@ -31,7 +31,7 @@ export class OpenAiExceptionFilter implements ExceptionFilter {
       return;
     }
     // Clients take 409 for a passing lock and try again, unless told that it is none.
-    if (error.status === 409) response.setHeader('x-should-retry', 'false');
+    if (error.status === 409 && !response.hasHeader('x-should-retry')) response.setHeader('x-should-retry', 'false');
     response.status(error.status).json(error.toBody());
   }
 }
