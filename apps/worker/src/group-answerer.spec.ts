@@ -12,6 +12,7 @@ import { type RedisServer, startRedis } from '../../../test/redis-server.js';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Drain, HandBackError } from './drain.js';
 import { GroupAnswerer } from './group-answerer.js';
+import { LeftElsewhereError, NoRoomError } from './placement.js';
 
 const CONTEXT = 512;
 
@@ -172,6 +173,49 @@ describe('GroupAnswerer', () => {
     await results.expect('batch_1', 2);
     await answerer.answer(plan(2, { prefix: Array<number>(CONTEXT + 1).fill(5) }), '0');
     expect((await recorded()).map(({ response }) => response?.status_code)).toEqual([400, 400]);
+  });
+
+  it('gives a group back that does not fit beside others, costing it no attempt, and refuses what never fits', async () => {
+    const model = { ...engine.model, documentBytes: 40_000 };
+    const narrow = Object.create(engine, { model: { value: model } }) as Engine;
+    const documents = new HeldDocuments(narrow);
+    const narrowAnswerer = new GroupAnswerer(config, results, narrow, documents, drain);
+    const other = Array.from({ length: 50 }, (_, i) => 7 + i);
+    const lease = documents.lease({ tokens: other, compression: { policy: 'full', budget: 1 }, items: 1 })!;
+    await results.expect('batch_1', 2);
+    const small = plan(1, { prefix: other.slice(20), compression: { ...plan(1).compression, budget: 0.4 } });
+    const onPlaced = vi.fn();
+    for (let run = 0; run < 5; run++) {
+      await expect(narrowAnswerer.answer(small, '0', { onPlaced })).rejects.toThrow(NoRoomError);
+    }
+    expect(onPlaced).not.toHaveBeenCalled();
+    const waiting = await narrowAnswerer.answer(small, '0', { onPlaced }).catch((error: NoRoomError) => error);
+    lease.end();
+    await waiting?.room;
+    await narrowAnswerer.answer(small, '0', { onPlaced });
+    expect(onPlaced).toHaveBeenCalledTimes(1);
+    expect((await results.get('batch_1', 0))?.response?.status_code).toBe(200);
+
+    const item = { ...plan(2).items[1]!, index: 1 };
+    await narrowAnswerer.answer(plan(2, { items: [item] }), '1');
+    expect((await results.get('batch_1', 1))?.response).toMatchObject({
+      status_code: 400,
+      body: {
+        error: { code: 'kv_memory_exceeded', message: expect.stringContaining('100 tokens needs 0.1 MB') },
+      },
+    });
+  });
+
+  it('leaves a group elsewhere only where its document is not held here', async () => {
+    await results.expect('batch_1', 2);
+    const group = plan(2, { prefix: Array.from({ length: 300 }, (_, i) => 3 + (i % 200)) });
+    const elsewhere = vi.fn(async () => 'another');
+    await expect(answerer.answer(group, '0', { elsewhere })).rejects.toThrow(LeftElsewhereError);
+    await answerer.answer({ ...group, items: group.items.slice(0, 1) }, '0');
+    await answerer.answer(group, '0', { elsewhere });
+    expect(elsewhere).toHaveBeenCalledTimes(1);
+    const { usage } = (await results.get('batch_1', 1))!.response!.body as { usage: object };
+    expect(usage).toMatchObject({ prompt_tokens_details: { cached_tokens: 300 }, timing: { prefill_seconds: 0 } });
   });
 
   it('gives up what no run got any further with, not what moves on', async () => {

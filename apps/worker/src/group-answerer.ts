@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { ApiError, answeredItem, type GroupPlan, type PlannedItem, refusedItem, systemFingerprint } from '@app/batches';
 import { Config } from '@app/config';
 import {
@@ -68,6 +69,8 @@ export class GroupAnswerer {
       stopReading: AbortSignal.any([this.drain.started, cancelled]),
       stopAnswering: AbortSignal.any([this.drain.overdue, cancelled]),
     };
+    // Every answer under way listens; without this Node takes them for a leak.
+    setMaxListeners(0, run.stopAnswering);
     try {
       await this.answerAll(plan, group, run);
     } catch (error) {
