@@ -149,6 +149,24 @@ class ChatMessageDto {
   @IsObject({ each: true, message: 'every part of content must be an object' })
   @ValidateNested({ each: true })
   content!: ContentPartDto[];
+
+  /** Templates know no names; nor does any model here refuse, cite or call, so an answer that is sent back has none of it. */
+  @IsOptional()
+  @IsString()
+  name?: string;
+
+  @IsOptional()
+  @IsString()
+  refusal?: string;
+
+  @IsOptional()
+  @IsArray()
+  annotations?: unknown[];
+
+  @IsOptional()
+  @ArrayMaxSize(0, { message: 'tool_calls must be empty: tools are not supported by Longhaul' })
+  @IsArray()
+  tool_calls?: unknown[];
 }
 
 /** Also the shape of a batch's own `compression`. */

@@ -12,6 +12,7 @@ import { TextCompletionDto, type TextCompletionRequest } from './text-completion
 const IGNORED: readonly string[] = [
   'metadata',
   'prompt_cache_key',
+  'prompt_cache_options',
   'prompt_cache_retention',
   'safety_identifier',
   'service_tier',
@@ -27,6 +28,7 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   functions: [],
   logit_bias: [],
   modalities: [],
+  moderation: [],
   parallel_tool_calls: [],
   prediction: [],
   presence_penalty: [0],
