@@ -88,6 +88,22 @@ describe('chat completions', () => {
     expect(choices.map(({ message }) => message.content)).toEqual(contents);
   });
 
+  it('shun and prefer tokens as asked', async () => {
+    const request = { ...ask, max_completion_tokens: 6, logprobs: true };
+    const tokens = async (more: object) => {
+      const answer = await client.chat.completions.create({ ...request, ...more });
+      return answer.choices[0]!.logprobs!.content!.map(({ token }) => token);
+    };
+    const free = await tokens({});
+    // Of the default model: ' the'.
+    expect(await tokens({ logit_bias: { 260: 100 } })).toEqual(Array(6).fill(' the'));
+    expect(await tokens({ logit_bias: { 260: -100 } })).not.toContain(' the');
+    expect(new Set(await tokens({ logit_bias: { 260: 100 }, temperature: 1.5 }))).toEqual(new Set([' the']));
+    expect(await tokens({ frequency_penalty: 0, presence_penalty: 0, logit_bias: {} })).toEqual(free);
+    const error = await errorOf(client.chat.completions.create({ ...ask, logit_bias: { 99999999: 1 } }));
+    expect(error).toMatchObject({ status: 400, param: 'logit_bias', code: 'invalid_value' });
+  });
+
   it('never stream a part of a stop string', async () => {
     const whole = (await client.chat.completions.create(ask)).choices[0]!.message.content!;
     const stop = whole.slice(12, 18);

@@ -24,6 +24,7 @@ import { Drain, HandBackError } from './drain.js';
 import { ENGINE } from './engine.js';
 import { jsonFormat } from './json-format.js';
 import { LeftElsewhereError, NoRoomError, type Placement } from './placement.js';
+import { tokenBias } from './token-bias.js';
 
 /** What a caller of `answer` may add to a plan. */
 export interface AnswerOptions extends Placement {
@@ -203,6 +204,7 @@ export class GroupAnswerer {
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? left,
       stop: typeof stop === 'string' ? [stop] : stop,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+      bias: tokenBias(request),
       json: jsonFormat(request),
     };
   }

@@ -54,6 +54,7 @@ beforeAll(async () => {
   cancellations = new Cancellations(redis);
   jobs = new BatchJobs(redis);
   const encoder: PromptEncoder = {
+    vocabularySize: model.tokenizer.vocabularySize,
     contextLength: model.hyperparameters.contextLength,
     encode: async (messages) => Int32Array.from(encodeWhole(messages)),
   };
@@ -332,6 +333,7 @@ describe('BatchPlanner', () => {
     const errors = [new Error('Command timed out'), Object.assign(new Error('EIO'), { errno: -5 })];
     let encoded = 0; // the last of the three items fails in every run
     const failing: PromptEncoder = {
+      vocabularySize: 10,
       contextLength: model.hyperparameters.contextLength,
       encode: async (messages) => {
         if (++encoded % 3 !== 0) return Int32Array.from(encodeWhole(messages));
@@ -509,7 +511,7 @@ describe('a batch that ends early', () => {
       },
     };
     const interrupted = Object.setPrototypeOf(cancelling, batches) as RedisBatchStore;
-    const encoder = { contextLength: 8192, encode: async () => Int32Array.of(1, 2, 3) };
+    const encoder = { contextLength: 8192, vocabularySize: 10, encode: async () => Int32Array.of(1, 2, 3) };
     const options = { model: MODEL, compression: { policy: 'full', budget: 1 }, maxLineBytes: 10_000, maxLines: 10 };
     await new BatchPlanner(interrupted, files, results, blobs, jobs, encoder, options).plan(batch.id);
     expect(await groupJobs()).toEqual([]);

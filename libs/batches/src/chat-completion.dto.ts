@@ -37,6 +37,10 @@ export interface ChatCompletionRequest {
   top_logprobs?: number;
   /** Answers to the same prompt; default 1. */
   n?: number;
+  frequency_penalty?: number;
+  presence_penalty?: number;
+  /** By token id. */
+  logit_bias?: Record<string, number>;
   response_format?: ResponseFormat;
   compression?: CompressionRequest;
 }
@@ -71,6 +75,13 @@ export const MAX_TOP_LOGPROBS = 20;
 
 const RESPONSE_FORMATS = ['text', 'json_object', 'json_schema'] as const;
 
+/** As OpenAI's. */
+const MAX_PENALTY = 2;
+/** As OpenAI's. */
+const MAX_BIAS = 100;
+/** As OpenAI's. */
+const MAX_BIASED_TOKENS = 1024;
+
 /** What file systems take. */
 export const MAX_FILENAME_LENGTH = 255;
 
@@ -81,6 +92,35 @@ export const IsShare = (): PropertyDecorator =>
     validator: {
       validate: (value: unknown) => typeof value === 'number' && value > 0 && value <= 1,
       defaultMessage: () => '$property must be a number greater than 0 and at most 1',
+    },
+  });
+
+/** A number from -2 to 2. */
+export const IsPenalty = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isPenalty',
+    validator: {
+      validate: (value: unknown) => typeof value === 'number' && Math.abs(value) <= MAX_PENALTY,
+      defaultMessage: () => `$property must be a number from -${MAX_PENALTY} to ${MAX_PENALTY}`,
+    },
+  });
+
+/** Token ids and a number from -100 to 100 each. */
+export const IsLogitBias = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isLogitBias',
+    validator: {
+      validate: (value: unknown) =>
+        typeof value === 'object' &&
+        value !== null &&
+        !Array.isArray(value) &&
+        Object.keys(value).length <= MAX_BIASED_TOKENS &&
+        Object.entries(value).every(
+          ([token, bias]) => /^\d{1,9}$/.test(token) && typeof bias === 'number' && Math.abs(bias) <= MAX_BIAS,
+        ),
+      defaultMessage: () =>
+        `$property must be an object of at most ${MAX_BIASED_TOKENS} token ids and a number from -${MAX_BIAS} to ` +
+        `${MAX_BIAS} each: {"50256": -100}`,
     },
   });
 
@@ -278,6 +318,18 @@ export class ChatCompletionDto {
   @Min(0)
   @Max(MAX_TOP_LOGPROBS)
   top_logprobs?: number;
+
+  @IsOptional()
+  @IsPenalty()
+  frequency_penalty?: number;
+
+  @IsOptional()
+  @IsPenalty()
+  presence_penalty?: number;
+
+  @IsOptional()
+  @IsLogitBias()
+  logit_bias?: Record<string, number>;
 
   @IsOptional()
   @IsInt()

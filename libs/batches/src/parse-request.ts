@@ -23,15 +23,12 @@ const IGNORED: readonly string[] = [
 /** OpenAI's fields that Longhaul does not act on, and the values that ask for nothing. */
 const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   audio: [],
-  frequency_penalty: [0],
   function_call: ['none'],
   functions: [],
-  logit_bias: [],
   modalities: [],
   moderation: [],
   parallel_tool_calls: [],
   prediction: [],
-  presence_penalty: [0],
   reasoning_effort: [],
   stream_options: [],
   tool_choice: ['none', 'auto'],
@@ -42,9 +39,6 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
 
 /** The same for `/v1/completions`. */
 const UNSUPPORTED_TEXT: Readonly<Record<string, readonly unknown[]>> = {
-  frequency_penalty: [0],
-  logit_bias: [],
-  presence_penalty: [0],
   suffix: [''],
 };
 

@@ -7,6 +7,8 @@ import { ApiError } from './openai-error.js';
 export interface PromptEncoder {
   /** Positions the model has. */
   readonly contextLength: number;
+  /** Tokens the model has. */
+  readonly vocabularySize: number;
   /** The whole chat through the model's template, ready for the answer; lets the event loop run in between. */
   encode(messages: readonly TextMessage[]): Promise<Int32Array>;
 }
@@ -33,6 +35,7 @@ export async function encodeRequest(
     const found = `${limit} is too large: ${asked}. This model's maximum context length is ${encoder.contextLength} tokens.`;
     throw ApiError.invalid(found, limit, 'invalid_value');
   }
+  checkBiasedTokens(request.logit_bias, encoder.vocabularySize);
   // Without a limit the answer gets what is left, and something must be left.
   const answer = asked ?? 1;
   const { contextLength } = encoder;
@@ -42,6 +45,14 @@ export async function encodeRequest(
   const ids = await encoder.encode(messages);
   if (ids.length + answer > contextLength) throw contextOverflow(contextLength, ids.length, answer);
   return { ids, options };
+}
+
+/** @throws ApiError (400) that names the first token that is none */
+export function checkBiasedTokens(bias: Readonly<Record<string, number>> | undefined, vocabularySize: number): void {
+  const unknown = Object.keys(bias ?? {}).find((token) => Number(token) >= vocabularySize);
+  if (unknown === undefined) return;
+  const found = `Invalid 'logit_bias': the model has the tokens 0 to ${vocabularySize - 1}, found ${unknown}.`;
+  throw ApiError.invalid(found, 'logit_bias', 'invalid_value');
 }
 
 /** A number of tokens that the messages have for certain: no token spans the end of a word. */

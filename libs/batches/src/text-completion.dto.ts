@@ -14,7 +14,15 @@ import {
   ValidateBy,
   ValidateNested,
 } from 'class-validator';
-import { CompressionDto, IsShare, IsTokenCount, MAX_CHOICES, MAX_STOP_STRINGS } from './chat-completion.dto.js';
+import {
+  CompressionDto,
+  IsLogitBias,
+  IsPenalty,
+  IsShare,
+  IsTokenCount,
+  MAX_CHOICES,
+  MAX_STOP_STRINGS,
+} from './chat-completion.dto.js';
 import type { CompressionRequest } from './compression.js';
 
 /** What of a request to `/v1/completions` Longhaul acts on. */
@@ -30,6 +38,10 @@ export interface TextCompletionRequest {
   /** How many alternatives to report for each token. */
   logprobs?: number;
   n?: number;
+  frequency_penalty?: number;
+  presence_penalty?: number;
+  /** By token id. */
+  logit_bias?: Record<string, number>;
   compression?: CompressionRequest;
 }
 
@@ -105,6 +117,18 @@ export class TextCompletionDto {
   @Min(1)
   @Max(MAX_CHOICES)
   n?: number;
+
+  @IsOptional()
+  @IsPenalty()
+  frequency_penalty?: number;
+
+  @IsOptional()
+  @IsPenalty()
+  presence_penalty?: number;
+
+  @IsOptional()
+  @IsLogitBias()
+  logit_bias?: Record<string, number>;
 
   @IsOptional()
   @IsInt()

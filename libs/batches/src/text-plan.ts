@@ -2,7 +2,7 @@ import { askedCompression, chosenCompression, type PolicyBudget } from './compre
 import type { GroupPlan, ItemOptions } from './group-plan.js';
 import { ApiError } from './openai-error.js';
 import { groupByPrefix } from './prefix-groups.js';
-import { contextOverflow, fewestTokens } from './prompt.js';
+import { checkBiasedTokens, contextOverflow, fewestTokens } from './prompt.js';
 import { DEFAULT_MAX_TOKENS, type TextCompletionRequest } from './text-completion.dto.js';
 
 /** Turns plain text into the token ids that the model is given. */
@@ -30,11 +30,21 @@ export function planText(
   const prompts = request.prompt.map((prompt, i) =>
     encode(prompt, request.prompt.length === 1 ? 'prompt' : `prompt[${i}]`),
   );
+  checkBiasedTokens(request.logit_bias, encoder.vocabularySize);
   const asked = askedCompression(request.compression, undefined, configured);
   const options: ItemOptions = {
     model: request.model,
     max_tokens: answer,
-    ...pick(request, ['temperature', 'top_p', 'seed', 'stop', 'n']),
+    ...pick(request, [
+      'temperature',
+      'top_p',
+      'seed',
+      'stop',
+      'n',
+      'frequency_penalty',
+      'presence_penalty',
+      'logit_bias',
+    ]),
     ...(request.logprobs !== undefined && { logprobs: true, top_logprobs: request.logprobs }),
   };
   return groupByPrefix(prompts).map(({ members, prefixLength }) => {

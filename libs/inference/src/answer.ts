@@ -1,4 +1,5 @@
 import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
+import { BiasedPrediction } from './biased-prediction.js';
 import type { AnswerPiece, GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
 import type { TokenConstraint } from './json-constraint.js';
 import { tokenLogprobs } from './logprobs.js';
@@ -22,6 +23,7 @@ export class Answer {
   private toldText = 0;
   private toldLogprobs = 0;
   private readonly masked = new MaskedPrediction();
+  private readonly biased: BiasedPrediction | undefined;
 
   constructor(
     private readonly tokenizer: Tokenizer,
@@ -31,6 +33,7 @@ export class Answer {
     readonly constraint?: TokenConstraint,
   ) {
     this.sample = createSampler(sampling);
+    this.biased = sampling.bias && new BiasedPrediction(sampling.bias, sampling.temperature);
     this.pieces = new TokenTextDecoder(tokenizer);
     this.text = new StopStrings(sampling.stop);
   }
@@ -42,12 +45,14 @@ export class Answer {
    */
   take(prediction: Prediction): number {
     const { topLogprobs, maxTokens } = this.sampling;
-    const token = this.sample(this.constraint ? this.masked.restrict(prediction, this.constraint.mask) : prediction);
+    const biased = this.biased?.apply(prediction) ?? prediction;
+    const token = this.sample(this.constraint ? this.masked.restrict(biased, this.constraint.mask) : biased);
     if (this.tokenizer.endOfTurnTokens.includes(token)) {
       this.end('stop', this.text.push(this.pieces.end()));
       return token;
     }
     this.constraint?.accept(token);
+    this.biased?.count(token);
     this.tokens.push(token);
     if (topLogprobs !== undefined) {
       this.logprobs.push(tokenLogprobs(prediction.logits, token, topLogprobs, this.tokenizer));

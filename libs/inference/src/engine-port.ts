@@ -66,6 +66,16 @@ export interface StoreRequest {
   readonly key: string;
 }
 
+/** What is added to logits, as OpenAI's `logit_bias` and penalties. */
+export interface TokenBias {
+  /** Token and what is added to its logit. */
+  readonly tokens: readonly (readonly [token: number, bias: number])[];
+  /** Taken off for each time that the answer has a token already. */
+  readonly frequency: number;
+  /** Taken off once for a token that the answer has already. */
+  readonly presence: number;
+}
+
 /** What JSON an answer must be. */
 export interface JsonFormat {
   /** JSON schema, as JSON text. */
@@ -87,6 +97,8 @@ export interface SamplingOptions {
   readonly stop: readonly string[];
   /** How many alternatives to report for each token; undefined: no log-probabilities. */
   readonly topLogprobs?: number | undefined;
+  /** What makes tokens likelier or less likely; undefined: nothing. */
+  readonly bias?: TokenBias | undefined;
   /** The answer is JSON of this kind, whole unless `maxTokens` cut it. Undefined: any text. */
   readonly json?: JsonFormat | undefined;
 }

@@ -24,6 +24,7 @@ export type {
   Reading,
   SamplingOptions,
   StoreRequest,
+  TokenBias,
   TokenLogprob,
 } from './engine-port.js';
 export { type CalibrationSample, calibrationOf, measureSample, type SampleMeasure } from './head-calibration.js';
