@@ -1,12 +1,12 @@
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { HeldPrefix } from './held-prefix.js';
-import { data, integers } from './prefix-reader.js';
 import { RunLayout } from './run-layout.js';
 import type { Prediction } from './sampler.js';
 import type { Sessions } from './sessions.js';
 import { sequencesBias, stepBias } from './tail-bias.js';
 import { Tails } from './tails.js';
+import { data, integers } from './tensors.js';
 
 /** What a run of a decode graph gives. */
 export interface RunOutputs {

@@ -1,9 +1,10 @@
 import { type AttentionKind, WINDOW_TOKENS } from '@app/kv-policy';
 import { IO, type LlamaShape } from '@app/onnx-graph';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession } from 'onnxruntime-node';
 import { CHUNKS_BETWEEN, compressRead, type MergingRead, readingCapacities } from './merging-read.js';
 import { ReadingCache } from './reading-cache.js';
-import { sequencesBias } from './tail-bias.js';
+import { readingFeeds } from './reading-run.js';
+import { data } from './tensors.js';
 
 /** Tokens read in one run: long enough to keep the matrix products busy, short enough to abort soon. */
 export const PREFILL_CHUNK = 256;
@@ -50,10 +51,12 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
     const chunk = tokens.slice(from, to);
     const ends = to === tokens.length || compressesBefore(index + 1);
     const weights = queryWeights(attention, chunk.length, ends);
-    const outputs = await session.run(feeds(cache, [chunk], weights, options.onLogits !== undefined));
+    const logits = options.onLogits !== undefined;
+    const outputs = await session.run(readingFeeds(cache, { sequences: [chunk], weights, logits }));
     addAttention(cache, weights, outputs);
+    const fresh = (name: string) => data(outputs, name).subarray(0, chunk.length * shape.kvHeads * shape.headSize);
     for (let layer = 0; layer < shape.layers; layer++) {
-      cache.append(layer, data(outputs, IO.newKey(layer)), data(outputs, IO.newValue(layer)));
+      cache.append(layer, fresh(IO.newKey(layer)), fresh(IO.newValue(layer)));
     }
     cache.advance(chunk.length);
     options.onLogits?.(data(outputs, IO.logits));
@@ -75,7 +78,7 @@ export async function scoreQuestions(
     await checkpoint();
     const row = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
     const weights = new Map<AttentionKind, Float32Array>([['questions', row]]);
-    addAttention(cache, weights, await session.run(feeds(cache, packed, weights, false)));
+    addAttention(cache, weights, await session.run(readingFeeds(cache, { sequences: packed, weights, logits: false })));
   }
 }
 
@@ -131,50 +134,6 @@ function queryWeights(
   return weights;
 }
 
-function feeds(
-  cache: ReadingCache,
-  sequences: readonly (readonly number[])[],
-  weights: ReadonlyMap<AttentionKind, Float32Array>,
-  logits: boolean,
-): InferenceSession.FeedsType {
-  const { kvHeads, queryHeads, headSize } = cache.shape;
-  const tokens = sequences.flat();
-  const [n, group] = [tokens.length, queryHeads / kvHeads];
-  const rows = logits ? tokens.map((_, row) => row) : [];
-  // A question too long for the context is refused when it is asked; until then its end shares the last position.
-  const last = cache.shape.contextLength - 1;
-  const positions = sequences.flatMap((sequence) => sequence.map((_, i) => Math.min(cache.length + i, last)));
-  const bias = sequencesBias(
-    group,
-    sequences.map((sequence) => sequence.length),
-  );
-  const feed: Record<string, Tensor> = {
-    [IO.tokens]: integers(tokens, [n]),
-    [IO.positions]: integers(positions, [1, n]),
-    [IO.tailBias]: new Tensor('float32', bias, [group * n, n]),
-    [IO.logitRows]: integers(rows, [rows.length]),
-    [IO.queryWeight]: weightRows(weights, group, n),
-  };
-  for (const [index, { entries, keys, values, logMass }] of cache.heads.entries()) {
-    const [layer, head] = [Math.floor(index / kvHeads), index % kvHeads];
-    const rows = (source: Float32Array) =>
-      new Tensor('float32', source.subarray(0, entries * headSize), [entries, headSize]);
-    feed[IO.prefixKey(layer, head)] = rows(keys);
-    feed[IO.prefixValue(layer, head)] = rows(values);
-    feed[IO.prefixLogMass(layer, head)] = new Tensor('float32', logMass.subarray(0, entries), [entries]);
-  }
-  return feed;
-}
-
-/** `[kinds, group * n]`: the same weights for every query head of a group. */
-function weightRows(weights: ReadonlyMap<AttentionKind, Float32Array>, group: number, n: number): Tensor {
-  const rows = new Float32Array(weights.size * group * n);
-  for (const [row, weight] of [...weights.values()].entries()) {
-    for (let head = 0; head < group; head++) rows.set(weight, (row * group + head) * n);
-  }
-  return new Tensor('float32', rows, [weights.size, group * n]);
-}
-
 function addAttention(
   cache: ReadingCache,
   weights: ReadonlyMap<AttentionKind, Float32Array>,
@@ -187,14 +146,4 @@ function addAttention(
     const name = IO.attentionSum(Math.floor(index / kvHeads), index % kvHeads);
     head.addAttention(kinds, data(outputs, name));
   }
-}
-
-/** int64 tensor of small whole numbers. */
-export function integers(values: readonly number[], dims: readonly number[]): Tensor {
-  return new Tensor('int64', BigInt64Array.from(values, BigInt), dims);
-}
-
-/** The values of a float output. */
-export function data(outputs: InferenceSession.ReturnType, name: string): Float32Array {
-  return outputs[name]?.data as Float32Array;
 }

@@ -3,7 +3,8 @@ import { adjacentSimilarity, applyPlan, type HeadEntries } from './merge-kernel.
 
 /**
  * One KV head's entries while a prefix is read: room for `capacity` of them from the start. Arrays have a row an entry;
- * what lies behind `entries` is not read.
+ * what lies behind `entries` is not read. Before the first entry of what graphs read lies a row of zeros, which stands for
+ * the tokens of a run.
  */
 export class ReadingHead {
   /** Entries held. */
@@ -24,14 +25,14 @@ export class ReadingHead {
     private readonly headSize: number,
     attention: readonly AttentionKind[],
   ) {
-    this.keys = new Float32Array(capacity * headSize);
-    this.values = new Float32Array(capacity * headSize);
+    this.keys = new Float32Array((1 + capacity) * headSize).subarray(headSize);
+    this.values = new Float32Array((1 + capacity) * headSize).subarray(headSize);
     this.mass = new Float32Array(capacity).fill(1);
-    this.logMass = new Float32Array(capacity);
+    this.logMass = new Float32Array(1 + capacity).subarray(1);
     for (const kind of attention) this.attention[kind] = new Float32Array(capacity);
   }
 
-  /** Bytes of all arrays. */
+  /** Bytes of all entries there is room for, statistics included. */
   get bytes(): number {
     const statistics = Object.values(this.attention).reduce((sum, { byteLength }) => sum + byteLength, 0);
     return this.keys.byteLength + this.values.byteLength + this.mass.byteLength + this.logMass.byteLength + statistics;
@@ -45,6 +46,16 @@ export class ReadingHead {
       this.values.set(values.subarray(at, at + headSize), this.entries * headSize);
       this.entries++;
     }
+  }
+
+  /** What a prefill graph reads of the entries held, in place: keys and values `[1 + entries, headSize]`, log-mass `[1 + entries]`. */
+  graphRows(): Pick<ReadingHead, 'keys' | 'values' | 'logMass'> {
+    const rows = (array: Float32Array, size: number) => new Float32Array(array.buffer, 0, (1 + this.entries) * size);
+    return {
+      keys: rows(this.keys, this.headSize),
+      values: rows(this.values, this.headSize),
+      logMass: rows(this.logMass, 1),
+    };
   }
 
   /** Adds sums `[kinds.length, m]` to the first entries of each kind; columns beyond the capacity are tokens that are not kept. */

@@ -1,7 +1,7 @@
 import { type DecodePhase, DOCUMENT_SLOTS, IO, type LlamaShape } from '@app/onnx-graph';
 import { Tensor } from 'onnxruntime-node';
 import type { HeldPrefix } from './held-prefix.js';
-import { integers } from './prefix-reader.js';
+import { integers } from './tensors.js';
 
 /** Most documents whose items can go on in one run. */
 export const MAX_DOCUMENTS = DOCUMENT_SLOTS['decode-documents'];

@@ -14,12 +14,24 @@ export const IO = {
   inverseTemperature: 'inverse_temperature',
   /** float `[1, s, vocabulary]` (decode graphs) */
   probabilities: 'probabilities',
+  /** float `[blocks, b, b]` among the tokens of each block, n = blocks * b: 0 where a query may look, -inf elsewhere (prefill graph) */
+  blockBias: 'block_bias',
+  /**
+   * float `[n, blocks]`: what a query may see of the tokens before its block is all that has 0 in the column where the query has 1;
+   * a key that is out of its reach has -`OUT_OF_REACH` there (prefill graph)
+   */
+  queryReach: 'query_reach',
+  keyReach: 'key_reach',
   /**
    * float: 0 where a query may look, -inf elsewhere.
-   * prefill `[group * n, n]`; decode `[items, 1, group * r, c + r]`, or with 1 in place of group * r where r is 1.
+   * `[items, 1, group * r, c + r]`, or with 1 in place of group * r where r is 1 (decode graphs).
    */
   tailBias: 'tail_bias',
-  /** float `[s, group * n]`: how much each query counts in each of s sums of attention; s may be 0 (prefill graph) */
+  /** int64 `[r]` which of the group * n query rows count in sums of attention; r may be 0 (prefill graph) */
+  scoredRows: 'scored_rows',
+  /** float `[r, n]`: 0 where such a query may look, -inf elsewhere (prefill graph) */
+  scoredBias: 'scored_bias',
+  /** float `[s, r]`: how much each of them counts in each of s sums of attention; s may be 0 (prefill graph) */
   queryWeight: 'query_weight',
   /** int64 `[1]` r: the n tokens of a run are those of n / r items, r in a row each (decode graphs) */
   rowsPerItem: 'rows_per_item',
@@ -29,10 +41,10 @@ export const IO = {
   toHeads: 'to_heads',
   /** int64 `[queryHeads * n]` the other way round */
   toItems: 'to_items',
-  /** float, one a layer and KV head, each with its own M: `[M, D]` in the prefill graph, `[D, M]` in decode graphs */
+  /** float, one a layer and KV head, each with its own M: `[1 + M, D]` in the prefill graph, row 0 zero; `[D, M]` in decode graphs */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
-  /** float `[M]` log of the tokens each entry stands for */
+  /** float `[M]` log of the tokens each entry stands for; `[1 + M, 1]` in the prefill graph, row 0 zero */
   prefixLogMass: (layer: number, head: number) => `prefix_log_mass.${layer}.${head}`,
   /** The name that a prefix input has for the document of a slot (decode graphs); slot 0 has the plain one. */
   inSlot: (name: string, slot: number) => (slot === 0 ? name : `${name}@${slot}`),
@@ -48,3 +60,6 @@ export const IO = {
   /** float `[s, M + n]` attention received, summed over the n queries and the query heads of the KV head by `queryWeight` (prefill graph) */
   attentionSum: (layer: number, head: number) => `attention_sum.${layer}.${head}`,
 } as const;
+
+/** Added to scores that must not count: far beyond any score, and small enough for the sum to be finite. */
+export const OUT_OF_REACH = 1e6;
