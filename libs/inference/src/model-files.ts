@@ -2,23 +2,15 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufModel } from '@app/gguf-model';
-import {
-  buildGraph,
-  type ExternalTensor,
-  type LayerWeights,
-  type LinearWeight,
-  type LlamaDescription,
-  type Phase,
-} from '@app/onnx-graph';
-import { BLOCK_SIZE, quantizeBlocks } from './quantize-blocks.js';
-import { ropeTable } from './rope-table.js';
+import { buildGraph, type LlamaDescription, type Phase } from '@app/onnx-graph';
+import { WeightsLayout } from './weights-layout.js';
 import { WeightsWriter } from './weights-writer.js';
 
 /** `f32`: exact. `q8`: 8-bit blocks of 32 for weights and activations of every matrix product. */
 export type Precision = 'f32' | 'q8';
 
 /** Raised when what is written to `weights.bin` changes, so that older files are not read. */
-const WEIGHTS_VERSION = 1;
+const WEIGHTS_VERSION = 2;
 const WEIGHTS_FILE = 'weights.bin';
 const DESCRIPTION_FILE = 'description.json';
 
@@ -81,87 +73,6 @@ async function writeWeights(model: GgufModel, directory: string, precision: Prec
     await writer.abandon();
     await rm(temporary, { force: true });
     throw error;
-  }
-}
-
-/** Reads the tensors of a llama-type GGUF one after another, and writes them as the graphs want them. */
-class WeightsLayout {
-  constructor(
-    private readonly model: GgufModel,
-    private readonly writer: WeightsWriter,
-    private readonly precision: Precision,
-  ) {}
-
-  async write(): Promise<LlamaDescription> {
-    const { hyperparameters: h } = this.model;
-    const embeddingValues = await this.model.readTensor('token_embd.weight');
-    const embedding = await this.writer.append('token_embd', 'float', [h.vocabulary, h.hidden], embeddingValues);
-    const layers: LayerWeights[] = [];
-    for (let index = 0; index < h.layers; index++) layers.push(await this.layer(index));
-    const untied = this.model.has('output.weight');
-    const output: LinearWeight =
-      !untied && this.precision === 'f32'
-        ? { kind: 'float', rows: h.vocabulary, columns: h.hidden, weight: embedding }
-        : await this.linear(untied ? 'output' : 'token_embd', h.vocabulary, h.hidden, 'output');
-    const { cosine, sine } = ropeTable(h);
-    const ropeDims = [h.contextLength, h.ropeDimensions / 2];
-    return {
-      shape: {
-        layers: h.layers,
-        hidden: h.hidden,
-        queryHeads: h.queryHeads,
-        kvHeads: h.kvHeads,
-        headSize: h.headSize,
-        ropeDimensions: h.ropeDimensions,
-        vocabulary: h.vocabulary,
-        contextLength: h.contextLength,
-        rmsEpsilon: h.rmsEpsilon,
-      },
-      embedding,
-      layers,
-      outputNorm: await this.vector('output_norm', h.hidden),
-      output,
-      ropeCosine: await this.writer.append('rope_cosine', 'float', ropeDims, cosine),
-      ropeSine: await this.writer.append('rope_sine', 'float', ropeDims, sine),
-    };
-  }
-
-  private async layer(index: number): Promise<LayerWeights> {
-    const { hyperparameters: h } = this.model;
-    const [queryRows, keyRows] = [h.queryHeads * h.headSize, h.kvHeads * h.headSize];
-    const at = `blk.${index}`;
-    return {
-      attentionNorm: await this.vector(`${at}.attn_norm`, h.hidden),
-      query: await this.linear(`${at}.attn_q`, queryRows, h.hidden),
-      key: await this.linear(`${at}.attn_k`, keyRows, h.hidden),
-      value: await this.linear(`${at}.attn_v`, keyRows, h.hidden),
-      attentionOutput: await this.linear(`${at}.attn_output`, h.hidden, queryRows),
-      feedForwardNorm: await this.vector(`${at}.ffn_norm`, h.hidden),
-      gate: await this.linear(`${at}.ffn_gate`, h.feedForward, h.hidden),
-      up: await this.linear(`${at}.ffn_up`, h.feedForward, h.hidden),
-      down: await this.linear(`${at}.ffn_down`, h.hidden, h.feedForward),
-    };
-  }
-
-  private async vector(name: string, size: number): Promise<ExternalTensor> {
-    return this.writer.append(name, 'float', [size], await this.model.readTensor(`${name}.weight`));
-  }
-
-  private async linear(name: string, rows: number, columns: number, as = name): Promise<LinearWeight> {
-    const values = await this.model.readTensor(`${name}.weight`);
-    if (this.precision === 'f32') {
-      return { kind: 'float', rows, columns, weight: await this.writer.append(as, 'float', [rows, columns], values) };
-    }
-    const { codes, scales } = quantizeBlocks(values, rows, columns);
-    const blocks = Math.ceil(columns / BLOCK_SIZE);
-    return {
-      kind: 'block8',
-      rows,
-      columns,
-      blockSize: BLOCK_SIZE,
-      quantised: await this.writer.append(`${as}.q8`, 'uint8', [rows, blocks, BLOCK_SIZE], codes),
-      scales: await this.writer.append(`${as}.scales`, 'float', [rows, blocks], scales),
-    };
   }
 }
 

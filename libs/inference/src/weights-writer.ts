@@ -22,7 +22,7 @@ export class WeightsWriter {
     name: string,
     type: ElementType,
     dims: readonly number[],
-    data: Float32Array | Uint8Array,
+    data: Float32Array | Uint8Array | Int8Array,
   ): Promise<ExternalTensor> {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const offset = this.offset;

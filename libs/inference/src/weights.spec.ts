@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BLOCK_SIZE, quantizeBlocks } from './quantize-blocks.js';
+import { quantizeRows } from './quantize-rows.js';
 import { ropeTable } from './rope-table.js';
 
 describe('8-bit blocks', () => {
@@ -35,6 +36,41 @@ describe('8-bit blocks', () => {
   test('a block of zeros stays zero', () => {
     const { codes, scales } = quantizeBlocks(new Float32Array(32), 1, 32);
     expect([...new Set(codes)]).toEqual([128]);
+    expect(scales[0]).toBe(0);
+  });
+});
+
+describe('8-bit rows', () => {
+  test('every value comes back within half a step of its row, and the largest exactly', () => {
+    const matrix = fc.record({
+      rows: fc.integer({ min: 1, max: 5 }),
+      columns: fc.integer({ min: 1, max: 40 }),
+      seed: fc.nat(),
+    });
+    fc.assert(
+      fc.property(matrix, ({ rows, columns, seed }) => {
+        const values = Float32Array.from(
+          { length: rows * columns },
+          (_, i) => Math.sin(seed + i * 1.7) * 10 ** (i % 3),
+        );
+        const { codes, scales } = quantizeRows(values, rows, columns);
+        expect(codes.length).toBe(rows * columns);
+        for (let row = 0; row < rows; row++) {
+          const original = values.subarray(row * columns, (row + 1) * columns);
+          const restored = original.map((_, column) => codes[column * rows + row]! * scales[row]!);
+          for (const [column, value] of original.entries()) {
+            expect(Math.abs(restored[column]! - value)).toBeLessThanOrEqual(scales[row]! * 0.5001);
+          }
+          const largest = Math.max(...original.map(Math.abs));
+          expect(Math.max(...restored.map(Math.abs))).toBeCloseTo(largest, 4);
+        }
+      }),
+    );
+  });
+
+  test('a row of zeros stays zero', () => {
+    const { codes, scales } = quantizeRows(Float32Array.of(0, 0, 1, -2), 2, 2);
+    expect([...codes]).toEqual([0, 64, 0, -127]);
     expect(scales[0]).toBe(0);
   });
 });

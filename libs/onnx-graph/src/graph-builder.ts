@@ -114,6 +114,13 @@ export class GraphBuilder {
     return name;
   }
 
+  /** A scalar code held in the graph itself. */
+  byte(name: string, type: 'int8' | 'uint8', value: number): Value {
+    this.claim(name);
+    this.initializers.push({ name, dataType: ELEMENT[type], dims: [], rawData: Uint8Array.of(value) });
+    return name;
+  }
+
   /** Adds a node with one output, which is called like the node unless `as` names it. */
   node(name: string, operator: string, inputs: readonly Value[], options: NodeOptions & { as?: string } = {}): Value {
     return this.nodeWithOutputs(name, operator, inputs, [options.as ?? name], options)[0] as Value;

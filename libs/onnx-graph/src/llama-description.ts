@@ -27,6 +27,16 @@ export type LinearWeight =
       readonly quantised: ExternalTensor;
       /** float `[rows, blocks]` */
       readonly scales: ExternalTensor;
+    }
+  | {
+      /** 8-bit integers with one scale an output: value = q * scale; inputs are quantised to 15 bits with one scale a token. */
+      readonly kind: 'int8';
+      readonly rows: number;
+      readonly columns: number;
+      /** int8 `[columns, rows]` */
+      readonly quantised: ExternalTensor;
+      /** float `[rows]` */
+      readonly scales: ExternalTensor;
     };
 
 export interface LayerWeights {
@@ -49,6 +59,8 @@ export interface LlamaDescription {
   /** float `[vocabulary, hidden]` */
   readonly embedding: ExternalTensor;
   readonly layers: readonly LayerWeights[];
+  /** The same layers' weights for the prefill graph, where it has weights of its own: it is bound by arithmetic, decoding by memory. */
+  readonly prefillLayers?: readonly LayerWeights[];
   /** `[hidden]` */
   readonly outputNorm: ExternalTensor;
   /** The embedding itself where a float model ties them. */

@@ -1,9 +1,9 @@
 import { attentionSums, prefillAttention } from './attention.js';
 import { decodeAttention } from './decode-attention.js';
 import { GraphBuilder, type Value } from './graph-builder.js';
-import { linear } from './linear.js';
 import type { LayerWeights, LlamaDescription } from './llama-description.js';
 import { IO } from './names.js';
+import { Products } from './products.js';
 import { type Attention, DOCUMENT_SLOTS, type Phase, type StepValues } from './step-values.js';
 
 /** Builds one graph and encodes it. Inputs and outputs are those of `IO`. */
@@ -18,8 +18,10 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   let state: State = {
     stream: graph.node('/embedding/Unsqueeze', 'Unsqueeze', [embedded, graph.integers('batch_axis', [0])]),
   };
-  for (const [index, weights] of model.layers.entries()) {
-    state = layer(graph, shape.rmsEpsilon, attention, index, weights, state);
+  const products = new Products(graph, tokens);
+  const layers = phase === 'prefill' ? (model.prefillLayers ?? model.layers) : model.layers;
+  for (const [index, weights] of layers.entries()) {
+    state = layer(graph, products, shape.rmsEpsilon, attention, index, weights, state);
   }
 
   const rows = graph.input(IO.logitRows, 'int64', ['m']);
@@ -28,7 +30,7 @@ export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const wanted: State = { stream: gather('stream', state.stream) };
   if (state.added !== undefined) wanted.added = gather('added', state.added);
   const { normed } = normalise(graph, '/output/norm', wanted, graph.weight(model.outputNorm), shape.rmsEpsilon);
-  const logits = linear(graph, '/output/logits', normed, model.output, IO.logits);
+  const logits = products.multiply('/output/logits', { kind: 'float', value: normed }, model.output, IO.logits);
   graph.output(logits, 'float', [1, 'm', shape.vocabulary]);
   if (phase === 'prefill') attentionSums(graph, step);
   else probabilities(graph, logits, shape.vocabulary);
@@ -67,6 +69,7 @@ interface State {
 
 function layer(
   graph: GraphBuilder,
+  products: Products,
   rmsEpsilon: number,
   attention: Attention,
   index: number,
@@ -75,25 +78,29 @@ function layer(
 ): State {
   const at = `/layers.${index}`;
   const before = normalise(graph, `${at}/attn_norm`, state, graph.weight(weights.attentionNorm), rmsEpsilon);
+  const input = products.operand(`${at}/attn/input`, before.normed, weights.query);
   const attended = attention(index, {
-    query: linear(graph, `${at}/attn/q_proj`, before.normed, weights.query),
-    key: linear(graph, `${at}/attn/k_proj`, before.normed, weights.key),
-    value: linear(graph, `${at}/attn/v_proj`, before.normed, weights.value),
+    query: products.multiply(`${at}/attn/q_proj`, input, weights.query),
+    key: products.multiply(`${at}/attn/k_proj`, input, weights.key),
+    value: products.multiply(`${at}/attn/v_proj`, input, weights.value),
   });
-  const projected = linear(graph, `${at}/attn/o_proj`, attended, weights.attentionOutput);
+  const heads = products.operand(`${at}/attn/output`, attended, weights.attentionOutput);
+  const projected = products.multiply(`${at}/attn/o_proj`, heads, weights.attentionOutput);
 
   const afterAttention = { stream: before.stream, added: projected };
   const norm = graph.weight(weights.feedForwardNorm);
   const { normed, stream } = normalise(graph, `${at}/ffn_norm`, afterAttention, norm, rmsEpsilon);
-  const gate = linear(graph, `${at}/ffn/gate_proj`, normed, weights.gate);
-  const up = linear(graph, `${at}/ffn/up_proj`, normed, weights.up);
+  const forward = products.operand(`${at}/ffn/input`, normed, weights.gate);
+  const gate = products.multiply(`${at}/ffn/gate_proj`, forward, weights.gate);
+  const up = products.multiply(`${at}/ffn/up_proj`, forward, weights.up);
   // QuickGelu with alpha 1 is x * sigmoid(x), SiLU, in one node.
   const silu = graph.node(`${at}/ffn/SiLU`, 'QuickGelu', [gate], {
     domain: 'com.microsoft',
     attributes: { alpha: { float: 1 } },
   });
-  const gated = graph.node(`${at}/ffn/Mul`, 'Mul', [silu, up]);
-  return { stream, added: linear(graph, `${at}/ffn/down_proj`, gated, weights.down) };
+  const product = graph.node(`${at}/ffn/Mul`, 'Mul', [silu, up]);
+  const gated = products.operand(`${at}/ffn/gated`, product, weights.down);
+  return { stream, added: products.multiply(`${at}/ffn/down_proj`, gated, weights.down) };
 }
 
 /** RMSNorm of the stream once everything is added to it, in one node where something is. */

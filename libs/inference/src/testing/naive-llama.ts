@@ -17,7 +17,11 @@ export class NaiveLlama {
 
   private constructor(private readonly model: GgufModel) {}
 
-  static async load(model: GgufModel): Promise<NaiveLlama> {
+  /** @param change what is made of each tensor, its name given without `.weight` */
+  static async load(
+    model: GgufModel,
+    change: (name: string, values: Float32Array) => Float32Array = (_, values) => values,
+  ): Promise<NaiveLlama> {
     const naive = new NaiveLlama(model);
     const { layers } = model.hyperparameters;
     const blocks = [
@@ -33,7 +37,8 @@ export class NaiveLlama {
     ];
     const names = Array.from({ length: layers }, (_, i) => blocks.map((block) => `blk.${i}.${block}.weight`)).flat();
     for (const name of [...names, 'token_embd.weight', 'output_norm.weight', 'output.weight']) {
-      if (model.has(name)) naive.weights.set(name, await model.readTensor(name));
+      if (!model.has(name)) continue;
+      naive.weights.set(name, change(name.replace('.weight', ''), await model.readTensor(name)));
     }
     return naive;
   }

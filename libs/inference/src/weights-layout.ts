@@ -1,0 +1,137 @@
+import type { GgufModel } from '@app/gguf-model';
+import type { ExternalTensor, LayerWeights, LinearWeight, LlamaDescription } from '@app/onnx-graph';
+import type { Precision } from './model-files.js';
+import { BLOCK_SIZE, quantizeBlocks } from './quantize-blocks.js';
+import { quantizeRows } from './quantize-rows.js';
+import { ropeTable } from './rope-table.js';
+import type { WeightsWriter } from './weights-writer.js';
+
+type Norm = 'attentionNorm' | 'feedForwardNorm';
+type Matrix = Exclude<keyof LayerWeights, Norm>;
+
+/** Tensors of a block of a llama-type GGUF, and the sizes of each matrix: outputs and inputs. */
+const NORMS: Readonly<Record<Norm, string>> = { attentionNorm: 'attn_norm', feedForwardNorm: 'ffn_norm' };
+const MATRICES: Readonly<Record<Matrix, readonly [name: string, rows: Size, columns: Size]>> = {
+  query: ['attn_q', 'queries', 'hidden'],
+  key: ['attn_k', 'keys', 'hidden'],
+  value: ['attn_v', 'keys', 'hidden'],
+  attentionOutput: ['attn_output', 'hidden', 'queries'],
+  gate: ['ffn_gate', 'feedForward', 'hidden'],
+  up: ['ffn_up', 'feedForward', 'hidden'],
+  down: ['ffn_down', 'hidden', 'feedForward'],
+};
+type Size = 'queries' | 'keys' | 'hidden' | 'feedForward';
+
+/** Reads the tensors of a llama-type GGUF one after another, and writes them as the graphs want them. */
+export class WeightsLayout {
+  constructor(
+    private readonly model: GgufModel,
+    private readonly writer: WeightsWriter,
+    private readonly precision: Precision,
+  ) {}
+
+  async write(): Promise<LlamaDescription> {
+    const { hyperparameters: h } = this.model;
+    const embeddingValues = await this.model.readTensor('token_embd.weight');
+    const embedding = await this.writer.append('token_embd', 'float', [h.vocabulary, h.hidden], embeddingValues);
+    const layers: LayerWeights[] = [];
+    const prefillLayers: LayerWeights[] = [];
+    for (let index = 0; index < h.layers; index++) {
+      const { layer, prefillLayer } = await this.layer(index);
+      layers.push(layer);
+      if (prefillLayer !== undefined) prefillLayers.push(prefillLayer);
+    }
+    const untied = this.model.has('output.weight');
+    const output: LinearWeight =
+      !untied && this.precision === 'f32'
+        ? { kind: 'float', rows: h.vocabulary, columns: h.hidden, weight: embedding }
+        : await this.output(untied ? 'output' : 'token_embd');
+    const { cosine, sine } = ropeTable(h);
+    const ropeDims = [h.contextLength, h.ropeDimensions / 2];
+    return {
+      shape: {
+        layers: h.layers,
+        hidden: h.hidden,
+        queryHeads: h.queryHeads,
+        kvHeads: h.kvHeads,
+        headSize: h.headSize,
+        ropeDimensions: h.ropeDimensions,
+        vocabulary: h.vocabulary,
+        contextLength: h.contextLength,
+        rmsEpsilon: h.rmsEpsilon,
+      },
+      embedding,
+      layers,
+      ...(prefillLayers.length > 0 ? { prefillLayers } : {}),
+      outputNorm: await this.vector('output_norm', h.hidden),
+      output,
+      ropeCosine: await this.writer.append('rope_cosine', 'float', ropeDims, cosine),
+      ropeSine: await this.writer.append('rope_sine', 'float', ropeDims, sine),
+    };
+  }
+
+  /** A layer's weights for all graphs, or for those of decoding where the prefill graph has its own. */
+  private async layer(index: number): Promise<{ layer: LayerWeights; prefillLayer: LayerWeights | undefined }> {
+    const { hyperparameters: h } = this.model;
+    const sizes: Record<Size, number> = {
+      queries: h.queryHeads * h.headSize,
+      keys: h.kvHeads * h.headSize,
+      hidden: h.hidden,
+      feedForward: h.feedForward,
+    };
+    const norms: Partial<Record<Norm, ExternalTensor>> = {};
+    for (const [norm, tensor] of Object.entries(NORMS) as [Norm, string][]) {
+      norms[norm] = await this.vector(`blk.${index}.${tensor}`, h.hidden);
+    }
+    const matrices: Partial<Record<Matrix, LinearWeight>> = {};
+    const prefillMatrices: Partial<Record<Matrix, LinearWeight>> = {};
+    for (const [matrix, [tensor, rows, columns]] of Object.entries(MATRICES) as [Matrix, (typeof MATRICES)[Matrix]][]) {
+      const name = `blk.${index}.${tensor}`;
+      const values = await this.model.readTensor(`${name}.weight`);
+      matrices[matrix] = await this.linear(name, values, sizes[rows], sizes[columns]);
+      if (this.precision === 'q8') {
+        prefillMatrices[matrix] = await this.integers(name, values, sizes[rows], sizes[columns]);
+      }
+    }
+    return {
+      layer: { ...norms, ...matrices } as LayerWeights,
+      prefillLayer: this.precision === 'q8' ? ({ ...norms, ...prefillMatrices } as LayerWeights) : undefined,
+    };
+  }
+
+  private async output(tensor: string): Promise<LinearWeight> {
+    const { hidden, vocabulary } = this.model.hyperparameters;
+    return this.linear('output', await this.model.readTensor(`${tensor}.weight`), vocabulary, hidden);
+  }
+
+  private async vector(name: string, size: number): Promise<ExternalTensor> {
+    return this.writer.append(name, 'float', [size], await this.model.readTensor(`${name}.weight`));
+  }
+
+  private async linear(name: string, values: Float32Array, rows: number, columns: number): Promise<LinearWeight> {
+    if (this.precision === 'f32') {
+      return { kind: 'float', rows, columns, weight: await this.writer.append(name, 'float', [rows, columns], values) };
+    }
+    const { codes, scales } = quantizeBlocks(values, rows, columns);
+    const blocks = Math.ceil(columns / BLOCK_SIZE);
+    return {
+      kind: 'block8',
+      rows,
+      columns,
+      blockSize: BLOCK_SIZE,
+      quantised: await this.writer.append(`${name}.q8`, 'uint8', [rows, blocks, BLOCK_SIZE], codes),
+      scales: await this.writer.append(`${name}.scales`, 'float', [rows, blocks], scales),
+    };
+  }
+
+  private async integers(name: string, values: Float32Array, rows: number, columns: number): Promise<LinearWeight> {
+    const { codes, scales } = quantizeRows(values, rows, columns);
+    return {
+      kind: 'int8',
+      rows,
+      columns,
+      quantised: await this.writer.append(`${name}.int8`, 'int8', [columns, rows], codes),
+      scales: await this.writer.append(`${name}.row_scales`, 'float', [rows], scales),
+    };
+  }
+}

@@ -1,0 +1,138 @@
+import type { GraphBuilder, Value } from './graph-builder.js';
+import type { LinearWeight } from './llama-description.js';
+
+/** Activations are quantised to int8 in the same blocks, which is what makes 8-bit weights fast on a CPU. */
+const ACCURACY_INT8 = 4;
+
+/** The unsigned code of zero: unsigned activations times signed weights is what the runtime multiplies fastest. */
+const ZERO_POINT = 128;
+/** Codes of activations on either side of zero. */
+const CODES = 127;
+/** What rounding to codes leaves is rounded to steps so much smaller. */
+const FINER = 254;
+/** Keeps the step of a token of zeros from being zero. */
+const SMALLEST = 1e-30;
+
+/**
+ * What products with the same input multiply, `[1, n, columns]`. For `int8` weights it is quantised once for all of them, token
+ * by token in two terms: value = step * (code + finer code / `FINER`). One term alone loses more than merging a cache does.
+ */
+export type Operand =
+  | { readonly kind: 'float'; readonly value: Value }
+  | {
+      readonly kind: 'int8';
+      /** uint8 `[1, n, columns]`, zero is `ZERO_POINT` */
+      readonly codes: Value;
+      readonly finerCodes: Value;
+      /** float `[1, n, 1]` */
+      readonly step: Value;
+    };
+
+/** Values that all products with `int8` weights of a graph share. */
+interface Constants {
+  /** uint8 `[n]` */
+  readonly zeroPoints: Value;
+  readonly zeroPoint: Value;
+  readonly weightZero: Value;
+  readonly one: Value;
+  readonly perCode: Value;
+  readonly perFinerCode: Value;
+  readonly smallest: Value;
+  readonly lastAxis: Value;
+}
+
+/** Matrix products with a model's weights, of whatever kind these are. */
+export class Products {
+  private constants: Constants | undefined;
+
+  /** @param tokens `[n]`, of which only the length counts */
+  constructor(
+    private readonly graph: GraphBuilder,
+    private readonly tokens: Value,
+  ) {}
+
+  /** Prepares the input `[1, n, columns]` of products with weights of the kind of `weight`. */
+  operand(name: string, value: Value, weight: LinearWeight): Operand {
+    const { graph } = this;
+    if (weight.kind !== 'int8') return { kind: 'float', value };
+    const { lastAxis, perCode, perFinerCode, smallest, zeroPoints } = this.shared();
+    const reduce = (operator: string) =>
+      graph.node(`${name}/${operator}`, operator, [value, lastAxis], { attributes: { keepdims: 1 } });
+    const lowest = graph.node(`${name}/Neg`, 'Neg', [reduce('ReduceMin')]);
+    const largest = graph.node(`${name}/Max`, 'Max', [reduce('ReduceMax'), lowest, smallest]);
+    const step = graph.node(`${name}/step`, 'Mul', [largest, perCode]);
+    const steps = graph.node(`${name}/steps`, 'Reshape', [step, lastAxis]);
+    const finerSteps = graph.node(`${name}/finer_steps`, 'Mul', [steps, perFinerCode]);
+    const perToken = { attributes: { axis: 1 } };
+    const codes = graph.node(`${name}/codes`, 'QuantizeLinear', [value, steps, zeroPoints], perToken);
+    const coded = graph.node(`${name}/coded`, 'DequantizeLinear', [codes, steps, zeroPoints], perToken);
+    const left = graph.node(`${name}/left`, 'Sub', [value, coded]);
+    const finerCodes = graph.node(`${name}/finer_codes`, 'QuantizeLinear', [left, finerSteps, zeroPoints], perToken);
+    return { kind: 'int8', codes, finerCodes, step };
+  }
+
+  /** `[1, n, columns]` x weights -> `[1, n, rows]`. */
+  multiply(name: string, input: Operand, weight: LinearWeight, as?: string): Value {
+    const { graph } = this;
+    const named = as === undefined ? {} : { as };
+    if (input.kind === 'int8' && weight.kind === 'int8') {
+      const { one, perFinerCode } = this.shared();
+      const coarse = this.integerProduct(`${name}/MatMulInteger`, input.codes, weight, one);
+      const finer = this.integerProduct(`${name}/finer/MatMulInteger`, input.finerCodes, weight, perFinerCode);
+      const product = graph.node(`${name}/Add`, 'Add', [coarse, finer]);
+      return graph.node(`${name}/Mul`, 'Mul', [product, input.step], named);
+    }
+    if (input.kind === 'int8' || weight.kind === 'int8') {
+      throw new TypeError(`Expected the input of ${name} to be prepared for its weights.`);
+    }
+    if (weight.kind === 'float') {
+      return graph.node(`${name}/MatMul`, 'FusedMatMul', [input.value, graph.weight(weight.weight)], {
+        domain: 'com.microsoft',
+        attributes: { transB: 1 },
+        ...named,
+      });
+    }
+    return graph.node(
+      `${name}/MatMulNBits`,
+      'MatMulNBits',
+      [input.value, graph.weight(weight.quantised), graph.weight(weight.scales)],
+      {
+        domain: 'com.microsoft',
+        attributes: {
+          K: weight.columns,
+          N: weight.rows,
+          bits: 8,
+          block_size: weight.blockSize,
+          accuracy_level: ACCURACY_INT8,
+        },
+        ...named,
+      },
+    );
+  }
+
+  private integerProduct(name: string, codes: Value, weight: LinearWeight & { kind: 'int8' }, step: Value): Value {
+    const { graph } = this;
+    const { zeroPoint, weightZero } = this.shared();
+    const inputs = [codes, graph.weight(weight.quantised), step, graph.weight(weight.scales), zeroPoint, weightZero];
+    return graph.node(name, 'MatMulIntegerToFloat', inputs, { domain: 'com.microsoft' });
+  }
+
+  private shared(): Constants {
+    const { graph } = this;
+    if (this.constants === undefined) {
+      const zeroPoint = graph.byte('quantise/zero_point', 'uint8', ZERO_POINT);
+      const count = graph.node('/quantise/count', 'Shape', [this.tokens]);
+      this.constants = {
+        zeroPoint,
+        zeroPoints: graph.node('/quantise/zero_points', 'Expand', [zeroPoint, count]),
+        weightZero: graph.byte('quantise/weight_zero', 'int8', 0),
+        one: graph.float('quantise/one', 1),
+        perCode: graph.float('quantise/per_code', 1 / CODES),
+        perFinerCode: graph.float('quantise/per_finer_code', 1 / FINER),
+        smallest: graph.float('quantise/smallest', SMALLEST),
+        lastAxis: graph.integers('quantise/last_axis', [-1]),
+      };
+    }
+    return this.constants;
+  }
+}
