@@ -6,7 +6,11 @@ import { buildGraph, type LlamaDescription, type Phase } from '@app/onnx-graph';
 import { WeightsLayout } from './weights-layout.js';
 import { WeightsWriter } from './weights-writer.js';
 
-/** `f32`: exact. `q8`: 8-bit blocks of 32 for weights and activations of every matrix product. */
+/**
+ * `f32`: exact.
+ * `q8`: 8-bit weights. Decoding takes them in blocks of 32, inputs quantised in the same blocks; reading takes them with one
+ * scale an output, inputs quantised to 15 bits token by token.
+ */
 export type Precision = 'f32' | 'q8';
 
 /** Raised when what is written to `weights.bin` changes, so that older files are not read. */
