@@ -19,13 +19,14 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-start-'));
 });
 
-/** Runs the command. */
-async function run(more: NodeJS.ProcessEnv = {}): Promise<void> {
+/** Runs the command, `npm start` or another. */
+async function run(more: NodeJS.ProcessEnv = {}, command = ['deploy/local/start.mjs']): Promise<void> {
   const port = await freePort();
   url = `http://${more['LONGHAUL_HOST'] ?? '127.0.0.1'}:${port}`;
   output = '';
   const { REDIS_URL: _, ...env } = process.env;
-  start = spawn(process.execPath, [join(root, 'deploy/local/start.mjs')], {
+  const [script, ...args] = command;
+  start = spawn(process.execPath, [join(root, script!), ...args], {
     env: { ...env, PORT: String(port), LONGHAUL_DATA_DIR: folder, ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -90,7 +91,7 @@ it('starts everything, starts a killed worker again, and drains once on one Ctrl
 it('names its own model, and answers a chat that waits when it is told to stop', async () => {
   const model = join(folder, 'tiny.gguf');
   writeTinyGguf(model, { contextLength: 4096 });
-  await run({ LONGHAUL_MODEL: model, LONGHAUL_HOST: 'localhost' });
+  await run({ LONGHAUL_HOST: 'localhost' }, ['dist/apps/cli/src/main.js', 'up', '--model', model]);
   await printed(/Longhaul is ready:\S* http:\/\/localhost:/);
   await printed(/"model":"tiny"/);
   const pid = Number((await printed(workerReady))[1]);

@@ -1,6 +1,6 @@
 // dist/ as the sources say: current, or built with one `nest build` of all apps and benches.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, tail } from './command.mjs';
 import { SetupError } from './setup-error.mjs';
@@ -18,6 +18,8 @@ export async function build(root) {
   const { code, output } = await runCommand(process.execPath, args, { cwd: root });
   if (code !== 0) throw new SetupError(`The build failed with exit code ${code}:\n${tail(output, 40)}`);
   mkdirSync(join(root, 'dist'), { recursive: true });
+  const cli = join(root, 'dist/apps/cli/src/main.js');
+  if (existsSync(cli)) chmodSync(cli, 0o755); // for npx longhaul
   writeFileSync(stamp, sources);
   step('build', 'done');
 }

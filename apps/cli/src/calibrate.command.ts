@@ -1,16 +1,12 @@
-import { rename, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
-import { GgufModel } from '@app/gguf-model';
-import { CALIBRATION_VERSION, type CalibrationFile, calibrationOf, calibrationPath, ModelFiles } from '@app/inference';
-import { Command, InvalidArgumentError } from 'commander';
-import { calibrationSamples } from './calibration-samples.js';
-import { measureInProcesses } from './measuring-processes.js';
-import { ProgressLine } from './progress-line.js';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { wholeNumber } from './whole-number.js';
 
 const ROOT = join(import.meta.dirname, '../../../..');
 
-interface CalibrateOptions {
+/** How it is asked to measure. */
+export interface CalibrateOptions {
   readonly model: string;
   readonly documents: string;
   readonly out?: string;
@@ -19,6 +15,7 @@ interface CalibrateOptions {
   readonly seed: number;
   readonly processes: number;
   readonly dataDir: string;
+  readonly json?: true;
 }
 
 /** `longhaul calibrate`: measures how much each KV head of a model matters, once, and writes it beside the model. */
@@ -28,75 +25,19 @@ export function calibrateCommand(): Command {
     .option('--model <file>', 'GGUF file', join(ROOT, 'models/smollm2-135m-instruct.q4_1.gguf'))
     .option('--documents <dir>', 'folder of plain texts to make tasks from', join(ROOT, 'examples/documents'))
     .option('--out <file>', 'where to write (default: beside the model, as .calibration.json)')
-    .option('--samples <n>', 'tasks to measure on', whole(4), 24)
-    .option('--length <tokens>', 'tokens of each task', whole(512), 1536)
-    .option('--seed <n>', 'which tasks', whole(0), 1)
-    .option('--processes <n>', 'tasks measured at once, each in a process of 1 GB', whole(1), availableParallelism())
+    .option('--samples <n>', 'tasks to measure on', wholeNumber(4), 24)
+    .option('--length <tokens>', 'tokens of each task', wholeNumber(512), 1536)
+    .option('--seed <n>', 'which tasks', wholeNumber(0), 1)
+    .option(
+      '--processes <n>',
+      'tasks measured at once, each in a process of 1 GB',
+      wholeNumber(1),
+      availableParallelism(),
+    )
     .option('--data-dir <dir>', 'where graphs made from the model are kept', join(ROOT, '.longhaul'))
-    .action(calibrate);
+    .action(async (_options: CalibrateOptions, command: Command) => {
+      // The engine's libraries take a second to load, which no other command should wait for.
+      const { calibrate } = await import('./calibrate.js');
+      await calibrate(command.optsWithGlobals<CalibrateOptions>());
+    });
 }
-
-async function calibrate(options: CalibrateOptions): Promise<void> {
-  const modelPath = resolve(options.model);
-  const out = resolve(options.out ?? calibrationPath(modelPath));
-  const gguf = await GgufModel.open(modelPath);
-  try {
-    // Made before the processes that all read it start. Exact weights: a head's share of the answer should not be a share of the rounding.
-    const cacheDir = join(options.dataDir, 'graphs');
-    const { shape } = (await ModelFiles.prepare(gguf, cacheDir, 'f32')).description;
-    const samples = await calibrationSamples(gguf, options);
-    console.log(`${samples.length} tasks of ${options.length} tokens, ${shape.layers} x ${shape.kvHeads} KV heads`);
-    const progress = new ProgressLine('calibrating');
-    const measures = await measureInProcesses(samples, { modelPath, cacheDir, processes: options.processes }, (share) =>
-      progress.show(share),
-    );
-    progress.end();
-    const { sensitivity, shares, loss } = calibrationOf(measures);
-    const { kvHeads } = shape;
-    const file: CalibrationFile = {
-      version: CALIBRATION_VERSION,
-      model_sha256: await gguf.contentHash(),
-      sensitivity: inRows(rounded(sensitivity), kvHeads),
-      shares: rounded(shares),
-      loss: inRows(inRows(rounded(loss), shares.length), kvHeads),
-      made: {
-        command: `longhaul calibrate --samples ${options.samples} --length ${options.length} --seed ${options.seed}`,
-        date: new Date().toISOString().slice(0, 10),
-        precision: 'f32',
-        measure:
-          'KL of the answer against the full cache with one KV head cut to 4 sinks and 64 recent tokens (sensitivity) or merged to a share (loss)',
-      },
-    };
-    await writeFile(`${out}.part`, `${JSON.stringify(file, null, 1)}\n`);
-    await rename(`${out}.part`, out);
-    console.log(`written to ${out}`);
-    console.log(summary(sensitivity, kvHeads));
-  } finally {
-    await gguf.close();
-  }
-}
-
-const rounded = (values: Float32Array): number[] => Array.from(values, (value) => Number(value.toPrecision(4)));
-
-function inRows<T>(values: readonly T[], length: number): T[][] {
-  return Array.from({ length: values.length / length }, (_, row) => values.slice(row * length, (row + 1) * length));
-}
-
-/** Which heads matter most, and how unevenly. */
-function summary(sensitivity: Float32Array, kvHeads: number): string {
-  const order = [...sensitivity.keys()].sort((a, b) => sensitivity[b]! - sensitivity[a]!);
-  const total = sensitivity.reduce((sum, value) => sum + value, 0);
-  const quarter = order.slice(0, Math.floor(order.length / 4)).reduce((sum, head) => sum + sensitivity[head]!, 0);
-  const top = order
-    .slice(0, 8)
-    .map((head) => `${Math.floor(head / kvHeads)}/${head % kvHeads}: ${sensitivity[head]!.toFixed(1)}`);
-  return `most sensitive (layer/head): ${top.join(', ')}\n25 % of the heads carry ${((100 * quarter) / total).toFixed(0)} % of the sensitivity`;
-}
-
-const whole =
-  (least: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
-  };

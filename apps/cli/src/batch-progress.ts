@@ -1,0 +1,35 @@
+import type { Batch } from './longhaul-client.js';
+import { clock } from './plain-text.js';
+
+/** How far a batch is, how fast it goes and how long it may take. Rates are means since its first item was seen to move. */
+export class BatchProgress {
+  private first: { at: number; done: number; tokens: number } | undefined;
+
+  /** Share that is done, in [0, 1]. */
+  share = 0;
+  /** `12/40 items  0.50 items/s  16 tokens/s  about 0:56 left`; rates once there is something to go by. */
+  text = '';
+
+  /** @param now milliseconds of any steady clock */
+  update(batch: Batch, now: number): void {
+    const { total, completed, failed } = batch.request_counts;
+    const done = completed + failed;
+    const tokens = batch.usage.output_tokens;
+    if (batch.status === 'in_progress') this.first ??= { at: now, done, tokens };
+    this.share = total > 0 ? done / total : 0;
+    const parts = [batch.status.replace('_', ' '), `${done}/${total} items`];
+    if (failed > 0) parts.push(`${failed} failed`);
+    const elapsed = this.first ? (now - this.first.at) / 1000 : 0;
+    const moved = done - (this.first?.done ?? 0);
+    if (this.first && moved > 0 && elapsed > 0) {
+      parts.push(
+        `${perSecond(moved / elapsed)} items/s`,
+        `${perSecond((tokens - this.first.tokens) / elapsed)} tokens/s`,
+      );
+      if (done < total) parts.push(`about ${clock(((total - done) * elapsed) / moved)} left`);
+    }
+    this.text = parts.join('  ');
+  }
+}
+
+const perSecond = (rate: number): string => (rate < 10 ? rate.toFixed(2) : rate.toFixed(0));

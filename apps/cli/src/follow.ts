@@ -1,0 +1,45 @@
+import { BatchProgress } from './batch-progress.js';
+import { LiveLine } from './live-line.js';
+import type { Batch } from './longhaul-client.js';
+import { oneLine } from './plain-text.js';
+import { printJson, type Service } from './service.js';
+import { watchedBatch } from './watched-batch.js';
+
+/**
+ * Shows how a batch goes until it has ended: a bar on a terminal, lines elsewhere, the Batch object at every change for
+ * programs. Returns the batch as it ended.
+ * @param out where the bar goes; stderr where stdout is for results
+ */
+export async function follow(
+  { client, json, signal }: Service,
+  id: string,
+  out: NodeJS.WriteStream = process.stdout,
+): Promise<Batch> {
+  const line = new LiveLine(out);
+  const progress = new BatchProgress();
+  let last: Batch | undefined;
+  let printed = '';
+  try {
+    for await (const batch of watchedBatch(client, id, signal)) {
+      last = batch;
+      progress.update(batch, performance.now());
+      const text = JSON.stringify(batch);
+      if (!json) line.show(progress.share, progress.text, `${batch.status} ${Math.floor(progress.share * 100)}`);
+      else if (text !== printed && out === process.stdout) printJson(batch);
+      printed = text;
+    }
+  } catch (error) {
+    line.end();
+    if (signal.aborted && !json) console.error(`The batch goes on: longhaul watch ${id}`);
+    throw error;
+  }
+  line.end();
+  return last!;
+}
+
+/** What went wrong with the batch as a whole, a line each, to stderr. */
+export function tellErrors(batch: Batch): void {
+  for (const { message, line } of batch.errors?.data ?? []) {
+    console.error(`longhaul: ${line ? `line ${line}: ` : ''}${oneLine(message)}`);
+  }
+}

@@ -1,0 +1,42 @@
+import { type Command, Option } from 'commander';
+import { CliError, EXIT, UsageError } from './cli-error.js';
+import { LonghaulClient } from './longhaul-client.js';
+
+/** The options that every command has. */
+export const SERVICE_OPTIONS = [
+  new Option('--url <address>', 'where the service is').env('LONGHAUL_URL').default('http://127.0.0.1:8080'),
+  new Option('--json', 'print JSON instead of text, errors too (to stderr)'),
+];
+
+/** What a command that talks to the service works with. */
+export interface Service {
+  readonly client: LonghaulClient;
+  readonly json: boolean;
+  /** Aborted by Ctrl-C; a second one ends the process at once. */
+  readonly signal: AbortSignal;
+}
+
+export function serviceOf(command: Command): Service {
+  const { url, json } = command.optsWithGlobals<{ url: string; json?: true }>();
+  const interruption = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => interruption.abort(new CliError('interrupted', EXIT.interrupted, 'interrupted')));
+  }
+  return {
+    client: new LonghaulClient(baseUrl(url), interruption.signal),
+    json: json === true,
+    signal: interruption.signal,
+  };
+}
+
+/** Prints a value for programs, on a line. */
+export const printJson = (value: unknown): void => console.log(JSON.stringify(value));
+
+/** The address without a path: what the OpenAI client calls baseURL ends in /v1. */
+function baseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw new UsageError(`--url: expected an address such as http://127.0.0.1:8080, found '${text}'.`);
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+(v1\/*)?$/, '');
+}

@@ -1,0 +1,20 @@
+import { Command } from 'commander';
+import { follow, tellErrors } from './follow.js';
+import { serviceOf } from './service.js';
+import { batchId, exitCodeOf } from './watched-batch.js';
+
+/** `longhaul watch`: progress of a batch until it has ended. */
+export function watchCommand(): Command {
+  return new Command('watch')
+    .description('show how a batch goes until it has ended; exits with 4 unless every item is answered')
+    .argument('[batch]', 'id of the batch (default: the newest)')
+    .action(async (given: string | undefined, _options, command) => {
+      const service = serviceOf(command);
+      const batch = await follow(service, await batchId(service.client, given));
+      if (!service.json) {
+        tellErrors(batch);
+        if (process.stdout.isTTY && batch.output_file_id) console.log(`longhaul results ${batch.id}`);
+      }
+      process.exitCode = exitCodeOf(batch);
+    });
+}
