@@ -8,6 +8,11 @@ import { data } from './tensors.js';
 
 /** Tokens read in one run: long enough to keep the matrix products busy, short enough to abort soon. */
 export const PREFILL_CHUNK = 256;
+/**
+ * And once so many are read, twice as many: every run copies what has been read into the order that attention wants it in.
+ * From here on that costs more than the keys of the run's own tokens that no query sees.
+ */
+const LONGER_AFTER = 2048;
 
 /** Awaited between runs; throws when the work has been given up. */
 export type Checkpoint = () => Promise<void>;
@@ -35,7 +40,7 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
   const { shape, tokens, attention, merging } = options;
   const capacities = merging && readingCapacities(merging.entries, tokens.length, CHUNKS_BETWEEN * PREFILL_CHUNK);
   const cache = new ReadingCache(shape, tokens.length, attention, capacities);
-  const borders = chunks(tokens.length);
+  const borders = chunkBorders(tokens.length, merging === undefined);
   const compressesBefore = (chunk: number) => merging !== undefined && chunk > 0 && chunk % CHUNKS_BETWEEN === 0;
   const questions = pack(merging?.questions ?? [], QUESTION_TOKENS);
   for (const [index, [from, to]] of borders.entries()) {
@@ -82,17 +87,21 @@ export async function scoreQuestions(
   }
 }
 
-/** Borders of the chunks; the last one holds the whole window, so that only one chunk has to be scored for it. */
-function chunks(tokens: number): [from: number, to: number][] {
-  const result: [number, number][] = [];
-  const lastFrom = Math.max(
-    0,
-    Math.min(tokens - WINDOW_TOKENS, Math.floor((tokens - 1) / PREFILL_CHUNK) * PREFILL_CHUNK),
-  );
-  for (let from = 0; from < lastFrom; from += PREFILL_CHUNK)
-    result.push([from, Math.min(from + PREFILL_CHUNK, lastFrom)]);
-  result.push([lastFrom, tokens]);
-  return result;
+/**
+ * Borders of the chunks; the last one holds the whole window, so that only one chunk has to be scored for it.
+ * @param longer whether chunks are longer where that reads faster; else compressions find a border every `PREFILL_CHUNK` tokens
+ */
+export function chunkBorders(tokens: number, longer: boolean): [from: number, to: number][] {
+  const borders: [number, number][] = [];
+  for (let from = 0; from < tokens; ) {
+    const size = longer && from >= LONGER_AFTER ? 2 * PREFILL_CHUNK : PREFILL_CHUNK;
+    const left = tokens - from;
+    // What is left after this chunk must be none of the window, or all of it.
+    const length = left <= size ? left : Math.min(size, Math.max(left - WINDOW_TOKENS, 1));
+    borders.push([from, from + length]);
+    from += length;
+  }
+  return borders;
 }
 
 /** First-fit in order: as many whole questions a run as there is room for; of one that is longer, its last tokens. */

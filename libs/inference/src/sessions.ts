@@ -2,15 +2,6 @@ import type { Phase } from '@app/onnx-graph';
 import { InferenceSession } from 'onnxruntime-node';
 import type { ModelFiles } from './model-files.js';
 
-/** Session settings that differ between phases. */
-const PHASE_OPTIONS: Record<Phase, { spinning: '0' | '1' }> = {
-  // Prefill runs for long at a time: spinning threads would only take the cores from everyone else.
-  prefill: { spinning: '0' },
-  // A decode step is a thousand short operators: waking threads for each costs more than the work.
-  decode: { spinning: '1' },
-  'decode-documents': { spinning: '1' },
-};
-
 /** Opens each graph's session on first use. */
 export class Sessions {
   private readonly opened = new Map<Phase, Promise<InferenceSession>>();
@@ -43,7 +34,10 @@ export class Sessions {
       enableMemPattern: false,
       extra: {
         session: {
-          intra_op: { allow_spinning: PHASE_OPTIONS[phase].spinning },
+          // A run is thousands of short operators: waking threads for each would cost up to a quarter of a prefill.
+          intra_op: { allow_spinning: '1' },
+          // Decode steps follow each other at once; chunks of a prefill leave the cores to others in between.
+          force_spinning_stop: phase === 'prefill' ? '1' : '0',
           // Shares of masked keys come out as denormal numbers, which products take several times as long for.
           set_denormal_as_zero: '1',
         },
