@@ -201,6 +201,24 @@ describe('requests that cannot be read', () => {
     }
   });
 
+  it.each(['/v1/batches', '/v1/chat/completions', '/v1/completions'])(
+    'refuses at %s what is no JSON object of UTF-8 text',
+    async (path) => {
+      const refused = { status: 400, type: 'invalid_request_error' };
+      expect(await api.refusedPost(path, '{"model": ')).toMatchObject(refused);
+      expect(await api.refusedPost(path, '[1]')).toMatchObject(refused);
+      expect(await api.refusedPost(path, '"text"')).toMatchObject(refused);
+      expect(await api.refusedPost(path, 'model=x', 'application/x-www-form-urlencoded')).toMatchObject(refused);
+      expect(await api.refusedPost(path, `{"a":${'['.repeat(40)}${']'.repeat(40)}}`)).toMatchObject({
+        ...refused,
+        code: 'json_too_deep',
+      });
+      const headers = { 'content-type': 'application/json' };
+      const latin1 = { method: 'POST', headers, body: Buffer.from('{"model": "caf\xe9"}', 'latin1') };
+      expect(await api.refused(path, latin1)).toMatchObject({ ...refused, code: 'invalid_encoding' });
+    },
+  );
+
   it('answers unknown addresses in the same shape', async () => {
     for (const path of ['/', '/v1/nothing', '/v1/files/a/b/c', '/%E0%A4%A']) {
       const error = await api.refused(path);

@@ -132,6 +132,30 @@ describe('chat completions', () => {
   });
 });
 
+describe('a worker that is lost while it answers', () => {
+  it('is followed by another one that goes on with the same stream', async () => {
+    const server = await startRedis();
+    const fragile = await startLonghaul(server.url, { LONGHAUL_LOCK_SECONDS: '1' });
+    try {
+      const request = { ...ask, max_completion_tokens: 40, temperature: 1, seed: 5 };
+      const whole = await fragile.client.chat.completions.create(request);
+      const texts: string[] = [];
+      for await (const chunk of await fragile.client.chat.completions.create({ ...request, stream: true })) {
+        texts.push(chunk.choices[0]?.delta.content ?? '');
+        if (texts.length === 10) {
+          await fragile.worker.kill('SIGKILL');
+          await fragile.startWorker();
+        }
+      }
+      expect(texts.join('')).toBe(whole.choices[0]!.message.content);
+      expect(fragile.workers).toHaveLength(2);
+    } finally {
+      await fragile.stop();
+      await server.stop();
+    }
+  });
+});
+
 describe('structured answers', () => {
   const question = [{ role: 'user' as const, content: 'Who was James Madison? Answer in JSON.' }];
   const schema = {

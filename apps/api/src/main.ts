@@ -9,6 +9,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Redis } from 'ioredis';
 import { apiWith } from './app.module.js';
 import { nameRequest } from './request-id.js';
+import { assertUtf8 } from './requests/assert-utf8.js';
 import { idempotency } from './requests/idempotency.js';
 import { rateLimit } from './requests/rate-limit.js';
 
@@ -31,7 +32,8 @@ async function start(config: Config): Promise<void> {
   app.use(nameRequest);
   const redis = app.get(Redis);
   if (config.requestsPerMinute > 0) app.use('/v1', rateLimit(redis, config.requestsPerMinute));
-  app.useBodyParser('json', { limit: config.maxLineBytes });
+  const json = { limit: config.maxLineBytes, verify: assertUtf8 };
+  app.useBodyParser('json', json);
   app.use('/v1', idempotency(redis, config.chatTimeoutSeconds + IDEMPOTENCY_GRACE_SECONDS));
   app.disable('x-powered-by');
   app.enableShutdownHooks([], { useProcessExit: true });

@@ -11,6 +11,7 @@ describe('checkJsonSchema', () => {
     [{ anyOf: [{ const: 1 }, { $ref: '#/$defs/a' }], $defs: { a: { type: 'integer', minimum: 1, maximum: 2 } } }],
     [{ type: 'object', properties: { next: { $ref: '#' } }, additionalProperties: false, title: 't', default: {} }],
     [{ type: 'string', format: 'date-time' }],
+    [{ enum: ['\\ud800', '\\\\ud800', '😀'] }],
     [{}],
   ])('takes %j', (schema) => expect(() => checkJsonSchema(schema, 's')).not.toThrow());
 
@@ -41,6 +42,9 @@ describe('checkJsonSchema', () => {
     ['s.maxItems', { maxItems: 1001 }],
     ['s.minimum', { type: 'number', minimum: 0 }],
     ['s.minimum', { type: 'integer', minimum: 2, maximum: 1 }],
+    ['s', { enum: ['\ud800'] }],
+    ['s', { description: 'x'.repeat(65_536) }],
+    ['s.anyOf[999]', { anyOf: Array(1000).fill(string) }],
     ['s.format', { type: 'string', format: 'zip' }],
     ['s.$ref', { $ref: '#/$defs/none' }],
     ['s.$ref', { $ref: 'https://example.org/schema.json' }],

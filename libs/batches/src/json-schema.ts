@@ -7,17 +7,24 @@ const MAX_DEPTH = 10;
 /** As OpenAI's, of a whole schema. */
 const MAX_ENUM_VALUES = 1000;
 const MAX_ITEMS = 1000;
+/** Of a whole schema: schemas in it, and characters. */
+const MAX_SCHEMAS = 1000;
+const MAX_LENGTH = 65_536;
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
 const FORMATS = ['date-time', 'date', 'time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid'];
 /** They say nothing about what is valid. */
 const ANNOTATIONS = ['title', 'description', 'default', 'examples', '$schema', '$id', '$comment'];
 
+/** As `JSON.stringify` writes it, which leaves no other character of these escaped. */
+const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+
 type Schema = Readonly<Record<string, unknown>>;
 
 /** What is counted over the whole schema. */
 interface Checked {
   readonly root: unknown;
+  schemas: number;
   properties: number;
   enumValues: number;
 }
@@ -28,10 +35,14 @@ interface Checked {
  * @throws ApiError (400) that names the first place that is not
  */
 export function checkJsonSchema(schema: unknown, path: string): void {
-  check(schema, path, 1, { root: schema, properties: 0, enumValues: 0 });
+  const text = JSON.stringify(schema) ?? '';
+  if (text.length > MAX_LENGTH) throw invalid(path, `must be at most ${MAX_LENGTH} characters of JSON`);
+  if (LONE_SURROGATE.test(text)) throw invalid(path, 'must be Unicode text: it has half of a character');
+  check(schema, path, 1, { root: schema, schemas: 0, properties: 0, enumValues: 0 });
 }
 
 function check(schema: unknown, path: string, depth: number, checked: Checked): void {
+  if (++checked.schemas > MAX_SCHEMAS) throw invalid(path, `must be at most ${MAX_SCHEMAS} schemas in all`);
   if (schema === true) return;
   if (!isRecord(schema)) throw invalid(path, 'must be a JSON schema: an object');
   if (depth > MAX_DEPTH) throw invalid(path, `must not be nested more than ${MAX_DEPTH} levels deep`);

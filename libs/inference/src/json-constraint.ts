@@ -33,7 +33,10 @@ export class JsonConstraints {
 
   /** Rejects with `UnusableSchemaError` where the schema cannot be decoded by. */
   async open(format: JsonFormat): Promise<TokenConstraint> {
-    this.loaded ??= this.load();
+    this.loaded ??= this.load().catch((error: unknown) => {
+      this.loaded = undefined;
+      throw error;
+    });
     const { library, compiler, compiled } = await this.loaded;
     const key = `${format.strict}${format.schema}`;
     let grammar = compiled.get(key);

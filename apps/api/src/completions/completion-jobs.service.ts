@@ -66,8 +66,8 @@ export class CompletionJobs {
     const subscriptions: (() => Promise<void>)[] = [];
     let answered = false;
     gone.addEventListener('abort', wake, { once: true });
+    await this.results.expect(id, order.items);
     try {
-      await this.results.expect(id, order.items);
       // Before the job is queued: an event published earlier than the subscription would be missed.
       subscriptions.push(await this.results.subscribe(id, wake));
       if (stream) subscriptions.push(await this.streams.subscribe(id, wake));
@@ -104,12 +104,13 @@ export class CompletionJobs {
     let last = '';
     for (let woken = true; ; ) {
       try {
+        // Looked for first: then all pieces that came before the results are read.
+        const results = await this.recorded(order);
         if (order.stream) {
           const read = await this.streams.read(order.id, last);
           yield* read.pieces;
           last = read.last;
         }
-        const results = await this.recorded(order);
         if (results) return results;
         if (!woken) await this.failIfGivenUp(order);
         failedLooks = 0;
@@ -165,9 +166,11 @@ export class CompletionJobs {
 
   /** Nobody needs it any more: a job that has not begun is removed, one that runs stops. */
   private async cancel(id: string): Promise<void> {
-    await this.cancellations.cancel(id);
-    const job = await this.queues.groups.getJob(id);
-    await job?.remove().catch(() => undefined);
+    const remove = async (): Promise<void> => {
+      const job = await this.queues.groups.getJob(id);
+      await job?.remove().catch(() => undefined);
+    };
+    await Promise.all([this.cancellations.cancel(id), remove()]);
   }
 }
 

@@ -63,6 +63,8 @@ function bodyError(thrown: unknown, request: Request): ApiError | undefined {
       return ApiError.invalid(
         'We could not parse the JSON body of your request. The API expects valid JSON with content-type application/json.',
       );
+    case 'entity.verify.failed':
+      return ApiError.invalid('The body of your request is not UTF-8 text.', null, 'invalid_encoding');
     case 'entity.too.large':
       return tooLarge(`The body is larger than the ${(cause as { limit?: number }).limit} bytes allowed.`);
     case 'charset.unsupported':
