@@ -44,7 +44,7 @@ export class CompletionAnswerer {
   async answer(job: CompletionJob, cancelled: AbortSignal, placement: Placement): Promise<void> {
     const { completionId } = job;
     const onPiece = job.stream ? { onPiece: this.relay(completionId) } : {};
-    for (const [group, plan] of (await this.plans(job)).entries()) {
+    for (const [group, plan] of (await this.plans(job, cancelled)).entries()) {
       await this.groups.answer(plan, `${job.kind}-${group}`, { completionId, cancelled, ...onPiece, ...placement });
     }
     await this.results.expire(completionId, RESULT_SECONDS);
@@ -52,7 +52,7 @@ export class CompletionAnswerer {
   }
 
   /** None where the request cannot be answered, which is recorded then, or where nobody waits for it any more. */
-  private async plans({ kind, completionId, bodyKey }: CompletionJob): Promise<GroupPlan[]> {
+  private async plans({ kind, completionId, bodyKey }: CompletionJob, cancelled: AbortSignal): Promise<GroupPlan[]> {
     try {
       const body: unknown = JSON.parse((await this.blobs.read(bodyKey)).toString());
       if (kind === 'text') {
@@ -61,13 +61,14 @@ export class CompletionAnswerer {
       const documents = new DocumentReader(this.files, this.blobs, {
         contextLength: this.encoder.contextLength,
         extraction: extractionLimits(this.config),
+        signal: cancelled,
       });
       const request = parseChatCompletion(body);
       return [
         await planChat(completionId, request, documents, this.encoder, this.config.compression, this.encoder.endsLine),
       ];
     } catch (error) {
-      if (error instanceof BlobNotFoundError) return [];
+      if (cancelled.aborted || error instanceof BlobNotFoundError) return [];
       if (!(error instanceof ApiError)) throw error;
       await this.results.record(completionId, 0, refusedItem(completionId, error));
       return [];
