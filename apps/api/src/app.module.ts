@@ -8,10 +8,11 @@ import { OpenAiExceptionFilter } from './errors/openai-exception.filter.js';
 import { createValidationPipe } from './errors/validation.js';
 import { FilesModule } from './files/files.module.js';
 import { HealthModule } from './health/health.module.js';
+import { JobsModule } from './jobs/jobs.module.js';
 import { ModelsModule } from './models/models.module.js';
 
 @Module({
-  imports: [FilesModule, BatchesModule, ModelsModule, CompletionsModule, HealthModule],
+  imports: [FilesModule, BatchesModule, JobsModule, ModelsModule, CompletionsModule, HealthModule],
   providers: [
     { provide: APP_FILTER, useClass: OpenAiExceptionFilter },
     { provide: APP_PIPE, useFactory: createValidationPipe },

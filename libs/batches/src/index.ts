@@ -1,7 +1,8 @@
 export { type BatchEvent, batchEvent } from './batch-event.js';
 export { BatchFinalizer } from './batch-finalizer.js';
-export { BATCH_ENDPOINT } from './batch-item.js';
+export { BATCH_ENDPOINT, readBatchItem } from './batch-item.js';
 export { BatchJobs, groupPlanKey } from './batch-jobs.js';
+export { readBatchLines } from './batch-lines.js';
 export { BatchPlanner, type PlannerOptions } from './batch-planner.js';
 export { BatchReconciler } from './batch-reconciler.js';
 export {

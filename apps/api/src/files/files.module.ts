@@ -29,5 +29,6 @@ import { FilesService } from './files.service.js';
       useFactory: (files: FileStore, batches: BatchStore, blobs: BlobStore) => new FileRemover(files, batches, blobs),
     },
   ],
+  exports: [FilesService],
 })
 export class FilesModule {}
