@@ -26,6 +26,15 @@ export interface StoredFile {
   readonly created_at: number;
 }
 
+/** One row of a job's results: an answer, or why there is none. */
+export interface ResultRow {
+  readonly custom_id: string | null;
+  readonly document: string | null;
+  readonly question: string | null;
+  readonly answer: string | null;
+  readonly error: string | null;
+}
+
 export interface Model {
   readonly id: string;
   readonly created: number;
@@ -99,9 +108,13 @@ export class LonghaulClient {
   }
 
   /** The bytes of a file as they arrive. */
-  async content(id: string): Promise<AsyncIterable<Uint8Array>> {
-    const { body } = await this.call('GET', `/files/${encodeURIComponent(id)}/content`);
-    return this.guarded(body as unknown as AsyncIterable<Uint8Array>);
+  content(id: string): AsyncGenerator<Uint8Array> {
+    return this.bytes(`/files/${encodeURIComponent(id)}/content`);
+  }
+
+  /** The rows of a batch that are finished, as bytes of that format. */
+  results(batchId: string, format: 'jsonl' | 'json' | 'csv'): AsyncGenerator<Uint8Array> {
+    return this.bytes(`/jobs/${encodeURIComponent(batchId)}/results?format=${format}`);
   }
 
   async deleteFile(id: string): Promise<void> {
@@ -111,6 +124,11 @@ export class LonghaulClient {
   createBatch(inputFileId: string, options: object): Promise<Batch> {
     const body = { input_file_id: inputFileId, endpoint: '/v1/chat/completions', ...options };
     return this.json('POST', '/batches', JSON.stringify(body));
+  }
+
+  /** A batch of questions about documents. */
+  createJob(job: object): Promise<Batch> {
+    return this.json('POST', '/jobs', JSON.stringify(job));
   }
 
   batch(id: string): Promise<Batch> {
@@ -161,9 +179,10 @@ export class LonghaulClient {
     }
   }
 
-  private async *guarded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  private async *bytes(path: string): AsyncGenerator<Uint8Array> {
+    const { body } = await this.call('GET', path);
     try {
-      yield* body;
+      yield* body as unknown as AsyncIterable<Uint8Array>;
     } catch (error) {
       this.signal.throwIfAborted();
       throw new UnreachableError(this.url, error);

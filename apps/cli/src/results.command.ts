@@ -8,13 +8,12 @@ import { CliError, UsageError } from './cli-error.js';
 import { follow, tellErrors } from './follow.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
 import { columns } from './plain-text.js';
-import { resultLines, resultRows } from './result-rows.js';
-import { ROW_FORMATS } from './row-formats.js';
+import { resultText } from './result-text.js';
 import { serviceOf } from './service.js';
 import { batchId, ENDED, exitCodeOf } from './watched-batch.js';
 
-const FORMATS = [...Object.keys(ROW_FORMATS), 'openai'];
-type Format = keyof typeof ROW_FORMATS | 'openai';
+const FORMATS = ['text', 'jsonl', 'json', 'csv', 'openai'] as const;
+type Format = (typeof FORMATS)[number];
 
 interface ResultsOptions {
   readonly format?: Format;
@@ -22,16 +21,16 @@ interface ResultsOptions {
   readonly wait?: true;
 }
 
-/** `longhaul results`: the answers of a batch that has ended. */
+/** `longhaul results`: the answers of a batch, those that are there. */
 export function resultsCommand(): Command {
   return new Command('results')
-    .description('write the answers of a batch that has ended; exits with 4 unless every item is answered')
+    .description('write the answers of a batch, as far as it is; exits with 4 unless every item is answered')
     .argument('[batch]', 'id of the batch (default: the newest)')
     .option('-o, --output <file>', 'write there, by its name as JSONL, JSON, CSV or text (default: stdout)')
     .addOption(
       new Option(
         '-f, --format <format>',
-        "default: text on a terminal, else jsonl; openai: the service's own lines",
+        'default: text on a terminal, else jsonl; openai: lines of its output and error file',
       ).choices(FORMATS),
     )
     .option('--wait', 'wait until the batch has ended')
@@ -44,14 +43,11 @@ async function results(given: string | undefined, options: ResultsOptions, comma
   const format = options.format ?? (json ? 'json' : formatFor(options.output));
   const id = await batchId(client, given);
   const batch = options.wait ? await follow(service, id, process.stderr) : await client.batch(id);
-  if (!ENDED.includes(batch.status)) {
+  if (!ENDED.includes(batch.status) && !json) {
     const { total, completed, failed } = batch.request_counts;
-    throw new CliError(
-      `Batch ${id} has not ended: ${batch.status}, ${completed + failed} of ${total} items. ` +
-        `Wait for it with longhaul watch ${id}, or add --wait.`,
-    );
+    console.error(`The batch goes on: ${completed + failed} of ${total} items are there (longhaul watch ${id}).`);
   }
-  const pieces = piecesOf(client, batch, format, options.output === undefined);
+  const pieces = piecesOf(client, batch, format, options.output === undefined ? columns() : 100);
   if (options.output === undefined) for await (const piece of pieces) await print(piece);
   else await writeWhole(options.output, pieces);
   if (!json) tellErrors(batch);
@@ -70,20 +66,21 @@ async function* piecesOf(
   client: LonghaulClient,
   batch: Batch,
   format: Format,
-  stdout: boolean,
-): AsyncGenerator<string> {
-  if (format !== 'openai') yield* ROW_FORMATS[format](resultRows(client, batch), stdout ? columns() : 100);
-  else for await (const line of resultLines(client, batch)) yield `${line}\n`;
+  width: number,
+): AsyncGenerator<string | Uint8Array> {
+  if (format === 'text') yield* resultText(client.results(batch.id, 'jsonl'), width);
+  else if (format !== 'openai') yield* client.results(batch.id, format);
+  else for (const id of [batch.output_file_id, batch.error_file_id]) if (id !== null) yield* client.content(id);
 }
 
 /** Waits for whoever reads, so that results never pile up in memory. */
-const print = (piece: string): Promise<void> =>
+const print = (piece: string | Uint8Array): Promise<void> =>
   new Promise((resolve) => {
     process.stdout.write(piece, () => resolve());
   });
 
 /** The file is there whole or not at all. */
-async function writeWhole(path: string, pieces: AsyncIterable<string>): Promise<void> {
+async function writeWhole(path: string, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
   const part = `${path}.part`;
   try {
     await pipeline(Readable.from(pieces), createWriteStream(part));

@@ -5,7 +5,6 @@ import { UsageError } from './cli-error.js';
 import { type Document, fileToUpload, findDocuments, linesOfFile } from './documents.js';
 import { follow, tellErrors } from './follow.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
-import { questionLines } from './question-lines.js';
 import { printJson, type Service, serviceOf } from './service.js';
 import { Uploads } from './uploads.js';
 import { exitCodeOf } from './watched-batch.js';
@@ -92,22 +91,25 @@ async function submitQuestions(
   questions: readonly string[],
   options: SubmitOptions,
 ): Promise<Batch> {
-  const model = options.model ?? (await client.models())[0]!.id;
   const more = documents.length > 1 ? ` and ${documents.length - 1} more` : '';
+  const { model, system, maxTokens, temperature } = options;
   return new Uploads(client).keepIf(async (uploads) => {
-    const uploaded: { name: string; fileId: string }[] = [];
+    const uploaded: { id: string; file_id: string }[] = [];
     for (const [i, { name, path, fileId }] of documents.entries()) {
       const upload = path === undefined ? undefined : await fileToUpload(path);
-      uploaded.push({
-        name,
-        fileId: upload ? (await uploads.add(upload.name, upload.content, 'user_data')).id : fileId!,
-      });
+      const file_id = upload ? (await uploads.add(upload.name, upload.content, 'user_data')).id : fileId!;
+      uploaded.push({ id: name, file_id });
       if (!json && process.stderr.isTTY) process.stderr.write(`\r${i + 1}/${documents.length} documents\u001b[K`);
     }
     if (!json && process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-    const lines = questionLines(uploaded, questions, { ...options, model });
-    const input = await uploads.add('questions.jsonl', new Blob([`${lines.join('\n')}\n`]), 'batch');
-    return client.createBatch(input.id, batchOptions(options, `${basename(documents[0]!.name)}${more}`));
+    return client.createJob({
+      documents: uploaded,
+      questions,
+      ...(model !== undefined && { model }),
+      ...(system !== undefined && { system }),
+      options: { max_completion_tokens: maxTokens, temperature },
+      ...batchOptions(options, `${basename(documents[0]!.name)}${more}`),
+    });
   });
 }
 
