@@ -34,7 +34,7 @@ function userMessage({ user, source }: GoldenCase): string {
 /** Largest margin at which quantisation may still pick another token, and the tolerance of log-probabilities. */
 const PRECISIONS: readonly { precision: Precision; margin: number; logprob: number; top: number }[] = [
   { precision: 'f32', margin: 0.02, logprob: 0.005, top: 20 },
-  { precision: 'q8', margin: 0.5, logprob: 0.35, top: 1 },
+  { precision: 'q8', margin: 0.3, logprob: 0.35, top: 1 },
 ];
 
 describe.each(PRECISIONS)('golden values, $precision', ({ precision, margin, logprob, top }) => {
