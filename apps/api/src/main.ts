@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Redis } from 'ioredis';
 import { apiWith } from './app.module.js';
+import { serveDocs } from './docs/open-api.js';
 import { nameRequest } from './request-id.js';
 import { assertUtf8 } from './requests/assert-utf8.js';
 import { idempotency } from './requests/idempotency.js';
@@ -35,6 +36,7 @@ async function start(config: Config): Promise<void> {
   const json = { limit: config.maxLineBytes, verify: assertUtf8 };
   app.useBodyParser('json', json);
   app.use('/v1', idempotency(redis, config.chatTimeoutSeconds + IDEMPOTENCY_GRACE_SECONDS));
+  serveDocs(app);
   app.disable('x-powered-by');
   app.enableShutdownHooks([], { useProcessExit: true });
   const server = app.getHttpServer() as Server;

@@ -17,10 +17,11 @@ export {
   newBatchId,
 } from './batch-record.js';
 export { RedisBatchStore } from './batch-store.redis.js';
-export type {
-  ChatCompletionRequest,
-  ChatMessage,
-  ContentPart,
+export {
+  ChatCompletionDto,
+  type ChatCompletionRequest,
+  type ChatMessage,
+  type ContentPart,
 } from './chat-completion.dto.js';
 export { planChat } from './chat-plan.js';
 export { completionSeconds } from './completion-window.js';
@@ -46,5 +47,5 @@ export { parseChatCompletion, parseCompressionRequest, parseTextCompletion } fro
 export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';
 export { systemFingerprint } from './system-fingerprint.js';
-export type { TextCompletionRequest } from './text-completion.dto.js';
+export { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
 export { planText, type TextEncoder } from './text-plan.js';

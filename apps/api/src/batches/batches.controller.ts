@@ -10,6 +10,7 @@ import { ListBatchesQuery } from './list-batches.query.js';
 export class BatchesController {
   constructor(private readonly batches: BatchesService) {}
 
+  /** Starts a batch of an uploaded file of requests. */
   @Post()
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
@@ -17,6 +18,7 @@ export class BatchesController {
     return toBatchObject(await this.batches.create(request));
   }
 
+  /** The batches, newest first. */
   @Get()
   async list(@Query() query: ListBatchesQuery) {
     const { batches, hasMore } = await this.batches.list(query);
@@ -29,11 +31,13 @@ export class BatchesController {
     };
   }
 
+  /** A batch: its status, counts and files. */
   @Get(':id')
   async get(@Param('id') id: string) {
     return toBatchObject(await this.batches.get(id));
   }
 
+  /** Ends a batch early; what is answered already stays. */
   @Post(':id/cancel')
   @HttpCode(200)
   async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto) {

@@ -1,6 +1,7 @@
-import { parseChatCompletion, systemFingerprint } from '@app/batches';
+import { ChatCompletionDto, parseChatCompletion, systemFingerprint } from '@app/batches';
 import { Config } from '@app/config';
 import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
+import { ApiBody } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
@@ -21,7 +22,9 @@ export class ChatCompletionsController {
     private readonly completions: Completions,
   ) {}
 
+  /** Answers a chat, whole or as server-sent events. */
   @Post()
+  @ApiBody({ type: ChatCompletionDto })
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
   async create(@Body() body: object, @Req() request: Request, @Res() response: Response): Promise<void> {

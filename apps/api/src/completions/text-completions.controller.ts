@@ -1,6 +1,7 @@
-import { parseTextCompletion, systemFingerprint } from '@app/batches';
+import { parseTextCompletion, systemFingerprint, TextCompletionDto } from '@app/batches';
 import { Config } from '@app/config';
 import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
+import { ApiBody } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
@@ -26,7 +27,9 @@ export class TextCompletionsController {
     private readonly completions: Completions,
   ) {}
 
+  /** Goes on with a text, whole or as server-sent events. */
   @Post()
+  @ApiBody({ type: TextCompletionDto })
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
   async create(@Body() body: object, @Req() request: Request, @Res() response: Response): Promise<void> {

@@ -1,4 +1,5 @@
 import type { FilePurpose } from '@app/batches';
+import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsEmpty, IsIn, IsObject, IsOptional, ValidateNested } from 'class-validator';
 import { ExpiresAfterDto } from '../expires-after.dto.js';
@@ -19,6 +20,7 @@ export class CreateFileDto {
   readonly expires_after?: ExpiresAfterDto;
 
   /** Here only where it was sent as text. */
+  @ApiProperty({ type: 'string', format: 'binary', required: true, description: 'The file itself.' })
   @IsEmpty({ message: 'must be sent as a file, with a filename' })
   readonly file?: never;
 }

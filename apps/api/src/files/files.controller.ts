@@ -16,6 +16,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { FileInterceptor } from '@nestjs/platform-express';
+import { ApiConsumes } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import type { UploadedBlob } from './blob-upload.js';
 import { negotiateRange } from './byte-range.js';
@@ -29,7 +30,9 @@ import { MultipartGuard } from './multipart.guard.js';
 export class FilesController {
   constructor(private readonly files: FilesService) {}
 
+  /** Uploads a batch file or a document: text, Markdown, HTML, PDF or DOCX. */
   @Post()
+  @ApiConsumes('multipart/form-data')
   @HttpCode(200)
   @UseGuards(MultipartGuard)
   @UseInterceptors(FileInterceptor('file'))
@@ -37,16 +40,19 @@ export class FilesController {
     return toFileObject(await this.files.create(upload as UploadedBlob | undefined, fields));
   }
 
+  /** The files, newest first. */
   @Get()
   async list(@Query() query: ListFilesQuery) {
     return toFileList(await this.files.list(query));
   }
 
+  /** One file, without its content. */
   @Get(':id')
   async get(@Param('id') id: string) {
     return toFileObject(await this.files.get(id));
   }
 
+  /** Deletes a file, unless a batch that has not ended uses it. */
   @Delete(':id')
   async delete(@Param('id') id: string) {
     await this.files.delete(id);

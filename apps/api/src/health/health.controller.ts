@@ -6,6 +6,7 @@ import { HealthService } from './health.service.js';
 export class HealthController {
   constructor(private readonly health: HealthService) {}
 
+  /** Whether Redis and workers are there; 503 where not. */
   @Get()
   async get(@Res({ passthrough: true }) response: Response) {
     const health = await this.health.check();

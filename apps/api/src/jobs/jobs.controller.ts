@@ -35,6 +35,7 @@ export class JobsController {
     private readonly results: JobResults,
   ) {}
 
+  /** Asks questions of documents. */
   @Post()
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
@@ -42,6 +43,7 @@ export class JobsController {
     return toJobObject(await this.jobs.create(request));
   }
 
+  /** The jobs and all other batches, newest first. */
   @Get()
   async list(@Query() query: ListBatchesQuery) {
     const { batches, hasMore } = await this.batches.list(query);
@@ -54,11 +56,13 @@ export class JobsController {
     };
   }
 
+  /** A job: its status and counts. */
   @Get(':id')
   async get(@Param('id') id: string) {
     return toJobObject(await this.batches.get(id));
   }
 
+  /** Ends a job early; what is answered already stays. */
   @Post(':id/cancel')
   @HttpCode(200)
   async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto) {

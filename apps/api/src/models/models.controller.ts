@@ -15,11 +15,13 @@ export class ModelsController {
     this.model = { id: config.modelId, object: 'model', created, owned_by: 'longhaul' };
   }
 
+  /** The models that are served. */
   @Get()
   list() {
     return { object: 'list', data: [this.model] };
   }
 
+  /** One model. */
   @Get(':id')
   get(@Param('id') id: string) {
     if (id !== this.model.id) throw ApiError.modelNotFound(id);
