@@ -1,11 +1,11 @@
-import { ChatCompletionDto, parseChatCompletion, systemFingerprint } from '@app/batches';
+import { ChatCompletionDto, parseChatCompletion } from '@app/batches';
 import { Config } from '@app/config';
 import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
-import type { ChunkFormat } from './stream-chunks.js';
+import { type ChunkFormat, chunkFrame } from './stream-chunks.js';
 
 @Controller('v1/chat/completions')
 export class ChatCompletionsController {
@@ -33,16 +33,7 @@ export class ChatCompletionsController {
 
   /** OpenAI's `chat.completion.chunk`. */
   private chunks(id: string, includeUsage: boolean): ChunkFormat {
-    const created = Math.floor(Date.now() / 1000);
-    const chunk = (choices: readonly object[], usage: unknown = null) => ({
-      id,
-      object: 'chat.completion.chunk',
-      created,
-      model: this.config.modelId,
-      system_fingerprint: systemFingerprint(this.config.modelId, this.config.precision),
-      choices,
-      ...(includeUsage && { usage }),
-    });
+    const chunk = chunkFrame(this.config, 'chat.completion.chunk', id, includeUsage);
     const choice = (index: number, delta: object, logprobs: object | null, finish_reason: string | null) =>
       chunk([{ index, delta, logprobs, finish_reason }]);
     return {

@@ -1,3 +1,5 @@
+import { systemFingerprint } from '@app/batches';
+import type { Config } from '@app/config';
 import type { Progress } from './completion-jobs.service.js';
 import { GrowingChoice, type Growth } from './growing-choice.js';
 
@@ -21,6 +23,26 @@ export interface ChunkFormat {
   end(choice: number, finishReason: string): object;
   /** The last chunk; undefined where usage was not asked for. */
   usage(bodies: readonly unknown[]): object | undefined;
+}
+
+/** What all chunks of one stream have in common, around their choices; `usage` only where it was asked for. */
+export function chunkFrame(
+  { modelId, precision }: Pick<Config, 'modelId' | 'precision'>,
+  object: string,
+  id: string,
+  includeUsage: boolean,
+): (choices: readonly object[], usage?: unknown) => object {
+  const created = Math.floor(Date.now() / 1000);
+  const system_fingerprint = systemFingerprint(modelId, precision);
+  return (choices, usage = null) => ({
+    id,
+    object,
+    created,
+    model: modelId,
+    system_fingerprint,
+    choices,
+    ...(includeUsage && { usage }),
+  });
 }
 
 /** Turns the progress of a completion into chunks; undefined where there is nothing to say yet. */

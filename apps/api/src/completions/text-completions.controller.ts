@@ -1,11 +1,11 @@
-import { parseTextCompletion, systemFingerprint, TextCompletionDto } from '@app/batches';
+import { parseTextCompletion, TextCompletionDto } from '@app/batches';
 import { Config } from '@app/config';
 import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
-import type { ChunkFormat } from './stream-chunks.js';
+import { type ChunkFormat, chunkFrame } from './stream-chunks.js';
 import { type AnsweredPrompt, textCompletionBody, textLogprobs, totalUsage } from './text-completion-body.js';
 
 /** OpenAI's older endpoint: text goes on, without roles or a chat template. */
@@ -38,17 +38,8 @@ export class TextCompletionsController {
 
   /** OpenAI's `text_completion` in parts. */
   private chunks(id: string, includeUsage: boolean): ChunkFormat {
-    const created = Math.floor(Date.now() / 1000);
     const lengths: number[] = [];
-    const chunk = (choices: readonly object[], usage: unknown = null) => ({
-      id,
-      object: 'text_completion',
-      created,
-      model: this.config.modelId,
-      system_fingerprint: systemFingerprint(this.config.modelId, this.config.precision),
-      choices,
-      ...(includeUsage && { usage }),
-    });
+    const chunk = chunkFrame(this.config, 'text_completion', id, includeUsage);
     return {
       begin: () => undefined,
       grow: (index, { text, logprobs }) => {
