@@ -71,7 +71,8 @@ export class Engine implements EnginePort {
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
     const sessions = new Sessions(files, threads);
-    await sessions.get('decode');
+    // Both before it is ready, or the first document would wait for them.
+    for (const phase of ['prefill', 'decode'] as const) await sessions.get(phase);
     const { shape } = files.description;
     const hash = await gguf.contentHash();
     const calibration = await readCalibration(calibrationPath(modelPath), hash, shape);

@@ -9,7 +9,7 @@ import { type Attention, DOCUMENT_SLOTS, type Phase, type StepValues } from './s
 /** Builds one graph and encodes it. Inputs and outputs are those of `IO`. */
 export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
   const { shape } = model;
-  const graph = new GraphBuilder(`llama-${phase}`, phase === 'prefill');
+  const graph = new GraphBuilder(`llama-${phase}`, false);
   const step = stepInputs(graph, model);
   const attention =
     phase === 'prefill' ? prefillAttention(graph, step) : decodeAttention(graph, step, DOCUMENT_SLOTS[phase]);
