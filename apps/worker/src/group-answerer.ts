@@ -23,6 +23,7 @@ import { chatCompletionBody } from './chat-completion-body.js';
 import { Drain, HandBackError } from './drain.js';
 import { ENGINE } from './engine.js';
 import { jsonFormat } from './json-format.js';
+import { LineResults } from './line-results.js';
 import { LeftElsewhereError, NoRoomError, type Placement } from './placement.js';
 import { tokenBias } from './token-bias.js';
 
@@ -47,6 +48,7 @@ interface Run extends AnswerOptions {
 export class GroupAnswerer {
   private readonly logger = new Logger(GroupAnswerer.name);
   private readonly systemFingerprint: string;
+  private readonly lines: LineResults;
 
   constructor(
     private readonly config: Config,
@@ -55,6 +57,7 @@ export class GroupAnswerer {
     private readonly documents: HeldDocuments,
     private readonly drain: Drain,
   ) {
+    this.lines = new LineResults(results);
     this.systemFingerprint = systemFingerprint(config.modelId, config.precision);
   }
 
@@ -82,7 +85,7 @@ export class GroupAnswerer {
 
   private async answerAll(plan: GroupPlan, group: string, run: Run): Promise<void> {
     for (;;) {
-      const remaining = await this.remaining(plan);
+      const remaining = await this.lines.remaining(plan.batchId, plan.items);
       if (remaining.length === 0) return;
       if (run.stopReading.aborted) throw new HandBackError();
       const lease = await this.place(plan, remaining, run);
@@ -116,14 +119,6 @@ export class GroupAnswerer {
       for (const item of items) await this.record(plan, item, refusedItem(item.customId, refusal));
       return undefined;
     }
-  }
-
-  private async remaining(plan: GroupPlan): Promise<PlannedItem[]> {
-    const recorded = await this.results.recorded(
-      plan.batchId,
-      plan.items.map(({ index }) => index),
-    );
-    return plan.items.filter(({ index }) => !recorded.has(index));
   }
 
   private async answerFromOneCache(
@@ -209,8 +204,9 @@ export class GroupAnswerer {
     };
   }
 
-  private async record({ batchId }: GroupPlan, { index, customId }: PlannedItem, result: ItemResult): Promise<void> {
-    await this.results.record(batchId, index, result);
+  private async record({ batchId }: GroupPlan, item: PlannedItem, result: ItemResult): Promise<void> {
+    const { index, customId } = item;
+    await this.lines.record(batchId, item, result);
     this.logger.log(
       `${result.response?.status_code === 200 ? 'answered' : 'failed'} batch=${batchId} item=${index} custom_id=${customId}`,
     );

@@ -55,7 +55,12 @@ beforeEach(() => redis.flushall());
 
 /** What a prompt says does not matter here. */
 const plannerOver = (store: RedisBatchStore): BatchPlanner => {
-  const encoder = { contextLength: 8192, vocabularySize: 10, encode: async () => Int32Array.of(1, 2, 3) };
+  const encoder = {
+    contextLength: 8192,
+    vocabularySize: 10,
+    encode: async () => Int32Array.of(1, 2, 3),
+    encodeText: () => Int32Array.of(1, 2, 3),
+  };
   const options = { model: MODEL, compression: { policy: 'full', budget: 1 }, maxLineBytes: 10_000, maxLines: 10 };
   return new BatchPlanner(store, files, results, blobs, jobs, encoder, options);
 };

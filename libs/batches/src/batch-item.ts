@@ -1,8 +1,7 @@
+import type { BatchEndpoint } from './batch-endpoint.js';
 import type { BatchLine } from './batch-lines.js';
 import { ApiError } from './openai-error.js';
 
-/** The only endpoint a batch can address. */
-export const BATCH_ENDPOINT = '/v1/chat/completions';
 /** A batch of 50,000 items keeps every id in memory while it is planned. */
 export const MAX_CUSTOM_ID_LENGTH = 512;
 
@@ -66,11 +65,14 @@ export function readBatchItem({ line, length, bytes }: BatchLine, maxLineBytes: 
 
 /**
  * Checks what surrounds the body.
+ * @param endpoint of the batch
  * @throws ApiError (400)
  */
-export function checkEnvelope({ method, url, body }: BatchItem): void {
+export function checkEnvelope({ method, url, body }: BatchItem, endpoint: BatchEndpoint): void {
   if (method !== 'POST') throw ApiError.invalid("method must be 'POST'.", 'method', 'invalid_method');
-  if (url !== BATCH_ENDPOINT) throw ApiError.invalid(`url must be '${BATCH_ENDPOINT}'.`, 'url', 'invalid_url');
+  if (url !== endpoint) {
+    throw ApiError.invalid(`url must be '${endpoint}', the endpoint of the batch.`, 'url', 'invalid_url');
+  }
   if (body === undefined || body === null) {
     throw ApiError.invalid("Missing required parameter: 'body'.", 'body', 'missing_required_parameter');
   }

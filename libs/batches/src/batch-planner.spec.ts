@@ -20,6 +20,7 @@ import type { GroupPlan } from './group-plan.js';
 import { answeredItem } from './item-outcome.js';
 import type { PromptEncoder } from './prompt.js';
 import { groupQueue, QUEUE_PREFIX } from './queues.js';
+import type { TextEncoder } from './text-plan.js';
 
 const root = join(import.meta.dirname, '../../..');
 const MODEL = 'smollm2';
@@ -35,6 +36,7 @@ let files: RedisFileStore;
 let results: RedisResultStore;
 let cancellations: Cancellations;
 let jobs: BatchJobs;
+let encoder: PromptEncoder & TextEncoder;
 let planner: BatchPlanner;
 let narrowPlanner: BatchPlanner;
 let groups: Queue;
@@ -52,10 +54,11 @@ beforeAll(async () => {
   results = new RedisResultStore(redis);
   cancellations = new Cancellations(redis);
   jobs = new BatchJobs(redis);
-  const encoder: PromptEncoder = {
+  encoder = {
     vocabularySize: model.tokenizer.vocabularySize,
     contextLength: model.hyperparameters.contextLength,
     encode: async (messages) => Int32Array.from(encodeWhole(messages)),
+    encodeText: (text) => Int32Array.from(model.tokenizer.encode(text)),
   };
   const options = {
     model: MODEL,
@@ -196,6 +199,54 @@ describe('BatchPlanner', () => {
     expect(await groupJobs()).toEqual(plans.map((_, group) => `${batch.id}-${group}`).sort());
   });
 
+  it('groups the prompts of text completions, whichever lines they come in', async () => {
+    const textLine = (customId: string, prompt: unknown, change: object = {}): object => ({
+      custom_id: customId,
+      method: 'POST',
+      url: '/v1/completions',
+      body: { model: MODEL, prompt, stream: false, ...change },
+    });
+    const ids = [...encoder.encodeText(`${greene}\n\nIn short:`)];
+    const batch = await newBatch(
+      [
+        textLine('one', `${federalist}\n\nIn short:`),
+        textLine('several', [`${federalist}\n\nWritten by`, `${greene}\n\nSued by`, 'Once upon a time']),
+        textLine('ids', ids, { logprobs: 2, max_tokens: 3 }),
+        textLine('unknown token', [2 ** 32 + 5, 5]),
+        textLine('streamed', 'Once upon', { stream: true }),
+        line('a chat', 'Hello'),
+      ],
+      { endpoint: '/v1/completions' },
+    );
+    await planner.plan(batch.id);
+    const plans = await plansOf(batch.id);
+    const prompts = plans.map(({ items }) =>
+      items.map(({ customId, prompt }) => [customId, prompt?.number, prompt?.of]),
+    );
+    expect(prompts.map((group) => group.map((prompt) => prompt.join(' ')).join(', ')).sort()).toEqual([
+      'one 0 1, several 0 3',
+      'several 1 3, ids 0 1',
+      'several 2 3',
+    ]);
+    const items = plans.flatMap(({ prefix, items }) =>
+      items.map((item) => ({ ...item, whole: [...prefix, ...item.suffix] })),
+    );
+    expect(items.find(({ customId }) => customId === 'ids')).toMatchObject({
+      whole: ids,
+      request: { model: MODEL, max_tokens: 3, logprobs: true, top_logprobs: 2 },
+    });
+    expect(items.find(({ customId }) => customId === 'one')?.request).toEqual({ model: MODEL, max_tokens: 16 });
+    const refusals = await Promise.all(
+      [3, 4, 5].map(async (index) => (await results.get(batch.id, index))?.response?.body),
+    );
+    expect(refusals).toMatchObject([
+      { error: { param: 'prompt', code: 'invalid_value' } },
+      { error: { param: 'stream', code: 'invalid_value' } },
+      { error: { param: 'url', code: 'invalid_url', message: expect.stringContaining('/v1/completions') } },
+    ]);
+    expect(await results.counts(batch.id)).toEqual({ total: 6, completed: 0, failed: 3 });
+  });
+
   it('does not mix what asks for different caches, and completes what is asked for in part', async () => {
     const content = (question: string) => `${federalist}\n\n${question}`;
     const batch = await newBatch(
@@ -331,9 +382,8 @@ describe('BatchPlanner', () => {
   it('fails a batch that it cannot plan in its number of tries, outages not counted, and leaves no plans', async () => {
     const errors = [new Error('Command timed out'), Object.assign(new Error('EIO'), { errno: -5 })];
     let encoded = 0; // the last of the three items fails in every run
-    const failing: PromptEncoder = {
-      vocabularySize: 10,
-      contextLength: model.hyperparameters.contextLength,
+    const failing: PromptEncoder & TextEncoder = {
+      ...encoder,
       encode: async (messages) => {
         if (++encoded % 3 !== 0) return Int32Array.from(encodeWhole(messages));
         throw errors.shift() ?? new RangeError('Maximum call stack size exceeded');

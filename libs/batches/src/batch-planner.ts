@@ -3,7 +3,7 @@ import type { ExtractionLimits } from '@app/document-text';
 import { type ItemResult, isRedisUnavailable, type ResultStore } from '@app/results';
 import { BlobStorageError, type BlobStore } from '@app/storage';
 import { Logger } from '@nestjs/common';
-import { BATCH_ENDPOINT } from './batch-item.js';
+import { BATCH_ENDPOINTS, type BatchEndpoint, isBatchEndpoint } from './batch-endpoint.js';
 import { type BatchJobs, groupPlanKey } from './batch-jobs.js';
 import { type BatchError, type BatchRecord, type BatchStore, endsEarly } from './batch-record.js';
 import {
@@ -18,10 +18,11 @@ import { type CompressionChoice, chosenCompression, compressionKey, type PolicyB
 import { CUT_OF_ALONE, CUT_OF_SHARED, documentEnd, type EndsLine } from './document-end.js';
 import { DocumentReader } from './documents.js';
 import type { FileStore } from './file-record.js';
-import type { GroupPlan } from './group-plan.js';
+import type { GroupPlan, PlannedItem } from './group-plan.js';
 import { type PlanManifest, readPlanManifest, writePlanManifest } from './plan-manifest.js';
 import { GROUPING_LIMITS, groupByPrefix } from './prefix-groups.js';
-import { type EncodedRequest, encodeRequest, type PromptEncoder } from './prompt.js';
+import type { EncodedRequest, PromptEncoder } from './prompt.js';
+import type { TextEncoder } from './text-plan.js';
 
 /** 16 MB, some 50 ms of sorting. */
 const WINDOW_TOKENS = 4 * 1024 * 1024;
@@ -50,7 +51,14 @@ export interface PlannerOptions {
 interface EncodedItem extends EncodedRequest {
   readonly index: number;
   readonly customId: string;
+  readonly prompt: PlannedItem['prompt'];
   readonly compression: CompressionChoice | undefined;
+}
+
+/** Where the lines of a batch are, and what they address. */
+interface BatchInput {
+  readonly input: string;
+  readonly endpoint: BatchEndpoint;
 }
 
 /** Items of one plan. */
@@ -75,7 +83,7 @@ export class BatchPlanner {
     private readonly results: ResultStore,
     private readonly blobs: BlobStore,
     private readonly jobs: BatchJobs,
-    private readonly encoder: PromptEncoder,
+    private readonly encoder: PromptEncoder & TextEncoder,
     private readonly options: PlannerOptions,
   ) {}
 
@@ -128,20 +136,21 @@ export class BatchPlanner {
 
   /** Everything but the jobs; the manifest comes last and says that the rest is there. */
   private async write(batch: BatchRecord, signal: AbortSignal | undefined): Promise<PlanManifest> {
-    const input = await this.inputOf(batch);
+    const { input, endpoint } = await this.inputOf(batch);
     const { contextLength } = this.encoder;
     const { extraction } = this.options;
     const reading = { contextLength, batchId: batch.id, signal, ...(extraction && { extraction }) };
     const documents = new DocumentReader(this.files, this.blobs, reading);
     const survey = await surveyBatch(this.blobs, input, documents, {
       ...this.options,
+      endpoint,
       batchCompression: batch.compression,
       signal,
     });
     await this.results.expect(batch.id, survey.total);
     for (const [index, result] of survey.refused) await this.results.record(batch.id, index, result);
     let groups = 0;
-    for await (const plan of this.groups(batch.id, input, survey, documents, signal)) {
+    for await (const plan of this.groups(batch.id, { input, endpoint }, survey, documents, signal)) {
       await this.blobs.put(groupPlanKey(batch.id, groups++), JSON.stringify(plan));
     }
     const manifest: PlanManifest = { model: this.options.model, groups };
@@ -149,23 +158,25 @@ export class BatchPlanner {
     return manifest;
   }
 
-  private async inputOf(batch: BatchRecord): Promise<string> {
+  private async inputOf(batch: BatchRecord): Promise<BatchInput> {
     const invalid = (code: string, message: string, param: string): InvalidBatchError =>
       new InvalidBatchError([{ code, message, param, line: null }]);
-    if (batch.endpoint !== BATCH_ENDPOINT) {
-      throw invalid('invalid_endpoint', `endpoint must be '${BATCH_ENDPOINT}', found '${batch.endpoint}'.`, 'endpoint');
+    const { endpoint } = batch;
+    if (!isBatchEndpoint(endpoint)) {
+      const known = BATCH_ENDPOINTS.map((name) => `'${name}'`).join(' or ');
+      throw invalid('invalid_endpoint', `endpoint must be ${known}, found '${endpoint}'.`, 'endpoint');
     }
     const file = await this.files.get(batch.input_file_id);
     if (!file || (await this.blobs.size(file.blobKey)) === undefined) {
       throw invalid('file_not_found', `No such file: '${batch.input_file_id}'.`, 'input_file_id');
     }
-    return file.blobKey;
+    return { input: file.blobKey, endpoint };
   }
 
   /** Items in the order of how they begin, a window at a time. */
   private async *groups(
     batchId: string,
-    input: string,
+    input: BatchInput,
     survey: BatchSurvey,
     documents: DocumentReader,
     signal: AbortSignal | undefined,
@@ -174,19 +185,19 @@ export class BatchPlanner {
     let window: EncodedItem[] = [];
     let tokens = 0;
     for (const surveyed of ordered) {
-      const item = await this.encode(input, surveyed, documents);
+      const encoded = await this.encode(input, surveyed, documents);
       await setImmediate();
       signal?.throwIfAborted();
-      if ('result' in item) {
-        await this.results.record(batchId, surveyed.index, item.result);
+      if ('result' in encoded) {
+        await this.results.record(batchId, surveyed.index, encoded.result);
         continue;
       }
-      window.push(item);
-      tokens += item.ids.length;
+      window.push(...encoded.items);
+      for (const { ids } of encoded.items) tokens += ids.length;
       if (tokens < (this.options.windowTokens ?? WINDOW_TOKENS) && window.length < WINDOW_ITEMS) continue;
       const groups = this.grouped(window);
       // More of the last item's group may follow: it goes into the next window, unless it is full.
-      const last = groups.find((members) => members.items.includes(item));
+      const last = groups.find((members) => members.items.includes(encoded.items.at(-1)!));
       const held = last && last.items.length < GROUPING_LIMITS.maxItems ? last.items : [];
       for (const group of groups) if (group.items !== held) yield this.toPlan(batchId, group);
       window = held;
@@ -196,14 +207,19 @@ export class BatchPlanner {
   }
 
   private async encode(
-    input: string,
+    { input, endpoint }: BatchInput,
     surveyed: SurveyedItem,
     documents: DocumentReader,
-  ): Promise<EncodedItem | { result: ItemResult }> {
-    const { customId, request } = await readSurveyedItem(this.blobs, input, surveyed);
+  ): Promise<{ items: EncodedItem[] } | { result: ItemResult }> {
+    const { customId, request } = await readSurveyedItem(this.blobs, input, endpoint, surveyed);
+    const { index, compression } = surveyed;
     try {
-      const { ids, options } = await encodeRequest(request, await documents.messages(request), this.encoder);
-      return { index: surveyed.index, customId, compression: surveyed.compression, ids, options };
+      const prompts = await request.encode(documents, this.encoder);
+      const items = prompts.map((encoded, i) => {
+        const prompt = endpoint === '/v1/completions' ? { number: i, of: prompts.length } : undefined;
+        return { ...encoded, index, customId, compression, prompt };
+      });
+      return { items };
     } catch (error) {
       return { result: refusal(surveyed.line, customId, error) };
     }
@@ -237,9 +253,10 @@ export class BatchPlanner {
       model: this.options.model,
       compression: chosenCompression(first.compression, prefixLength, this.options.compression),
       prefix: [...first.ids.subarray(0, prefixLength)],
-      items: items.map(({ index, customId, ids, options }) => ({
+      items: items.map(({ index, customId, prompt, ids, options }) => ({
         index,
         customId,
+        ...(prompt && { prompt }),
         suffix: [...ids.subarray(prefixLength)],
         request: options,
       })),

@@ -2,10 +2,10 @@ import { buffer } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import type { ItemResult } from '@app/results';
 import type { BlobStore } from '@app/storage';
+import { type BatchEndpoint, type LineRequest, readLineRequest } from './batch-endpoint.js';
 import { checkEnvelope, readBatchItem, UnreadableLineError } from './batch-item.js';
 import { readBatchLines } from './batch-lines.js';
 import type { BatchError } from './batch-record.js';
-import type { ChatCompletionRequest } from './chat-completion.dto.js';
 import {
   askedCompression,
   type CompressionChoice,
@@ -16,8 +16,6 @@ import {
 import type { DocumentReader } from './documents.js';
 import { refusedItem, unreadableLine } from './item-outcome.js';
 import { ApiError } from './openai-error.js';
-import { parseChatCompletion } from './parse-request.js';
-import { textLadder } from './text-ladder.js';
 
 /** A valid line, and what is needed to find it again. */
 export interface SurveyedItem {
@@ -51,6 +49,7 @@ export class InvalidBatchError extends Error {
 export interface SurveyOptions {
   readonly maxLineBytes: number;
   readonly maxLines: number;
+  readonly endpoint: BatchEndpoint;
   /** The only model that is served. */
   readonly model: string;
   /** Of the whole batch. */
@@ -87,11 +86,11 @@ export async function surveyBatch(
       customId = item.customId;
       if (seen.has(customId)) throw duplicate(customId);
       seen.add(customId);
-      checkEnvelope(item);
-      const request = parseChatCompletion(item.body);
+      checkEnvelope(item, options.endpoint);
+      const request = readLineRequest(options.endpoint, item.body);
       if (request.model !== options.model) throw ApiError.modelNotFound(request.model);
       const compression = askedCompression(request.compression, options.batchCompression, options.compression);
-      const ladder = compressionKey(compression) + textLadder(await documents.messages(request));
+      const ladder = compressionKey(compression) + (await request.ladder(documents));
       const { index, line: number, start, length } = line;
       items.push({ index, line: number, start, length, compression, ladder });
     } catch (error) {
@@ -109,11 +108,12 @@ export async function surveyBatch(
 export async function readSurveyedItem(
   blobs: BlobStore,
   blobKey: string,
+  endpoint: BatchEndpoint,
   { index, line, start, length }: SurveyedItem,
-): Promise<{ customId: string; request: ChatCompletionRequest }> {
+): Promise<{ customId: string; request: LineRequest }> {
   const bytes = await buffer(await blobs.open(blobKey, { start, end: start + length - 1 }));
   const { customId, body } = readBatchItem({ index, line, start, length, bytes }, length);
-  return { customId, request: parseChatCompletion(body) };
+  return { customId, request: readLineRequest(endpoint, body) };
 }
 
 /**

@@ -20,6 +20,8 @@ export interface PlannedItem {
   /** Index of the item within its batch (0-based line among the non-empty lines); the field results are gathered under. */
   readonly index: number;
   readonly customId: string;
+  /** In a batch of text completions: which prompt of its line it is, from 0. An answer of such a line is an answer of each. */
+  readonly prompt?: { readonly number: number; readonly of: number };
   /** Token ids after the prefix, at least one. */
   readonly suffix: readonly number[];
   /** The request without its messages. */

@@ -1,6 +1,7 @@
+export { BATCH_ENDPOINTS, type BatchEndpoint } from './batch-endpoint.js';
 export { type BatchEvent, batchEvent } from './batch-event.js';
 export { BatchFinalizer } from './batch-finalizer.js';
-export { BATCH_ENDPOINT, readBatchItem } from './batch-item.js';
+export { readBatchItem } from './batch-item.js';
 export { BatchJobs, groupPlanKey } from './batch-jobs.js';
 export { readBatchLines } from './batch-lines.js';
 export { BatchPlanner, type PlannerOptions } from './batch-planner.js';
@@ -48,4 +49,11 @@ export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';
 export { systemFingerprint } from './system-fingerprint.js';
 export { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
+export {
+  type AnsweredPrompt,
+  type ChatBody,
+  textCompletionBody,
+  textLogprobs,
+  totalUsage,
+} from './text-completion-body.js';
 export { planText, type TextEncoder } from './text-plan.js';

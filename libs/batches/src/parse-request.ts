@@ -39,6 +39,7 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
 
 /** The same for `/v1/completions`. */
 const UNSUPPORTED_TEXT: Readonly<Record<string, readonly unknown[]>> = {
+  stream_options: [],
   suffix: [''],
 };
 
@@ -62,12 +63,12 @@ export function parseChatCompletion(body: unknown): ChatCompletionRequest {
 }
 
 /**
- * The validated body of `POST /v1/completions`.
+ * The validated body of `POST /v1/completions` or of a batch line.
  * @throws ApiError (400)
  */
 export function parseTextCompletion(body: unknown): TextCompletionRequest {
   const request = validated(TextCompletionDto, actedOn(body, 'a completion request', UNSUPPORTED_TEXT), '');
-  const { best_of: bestOf, echo: _echo, ...used } = request;
+  const { best_of: bestOf, echo: _echo, stream: _stream, ...used } = request;
   if (bestOf !== undefined && bestOf !== (request.n ?? 1)) {
     throw ApiError.invalid(
       'best_of must be what n is: Longhaul gives every answer that it makes.',

@@ -139,6 +139,10 @@ export class TextCompletionDto {
   echo?: boolean;
 
   @IsOptional()
+  @Equals(false, { message: 'stream must be false: an item of a batch is not streamed' })
+  stream?: boolean;
+
+  @IsOptional()
   @IsObject({ message: 'compression must be an object {"policy": "kvmerger", "budget": 0.35}' })
   @ValidateNested()
   @Type(() => CompressionDto)

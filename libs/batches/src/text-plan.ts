@@ -2,7 +2,7 @@ import { askedCompression, chosenCompression, type PolicyBudget } from './compre
 import type { GroupPlan, ItemOptions } from './group-plan.js';
 import { ApiError } from './openai-error.js';
 import { groupByPrefix } from './prefix-groups.js';
-import { checkBiasedTokens, contextOverflow, fewestTokens } from './prompt.js';
+import { checkBiasedTokens, contextOverflow, type EncodedRequest, fewestTokens } from './prompt.js';
 import { DEFAULT_MAX_TOKENS, type TextCompletionRequest } from './text-completion.dto.js';
 
 /** Turns plain text into the token ids that the model is given. */
@@ -17,21 +17,12 @@ export interface TextEncoder {
 const MIN_TOKENS = 2;
 
 /**
- * The plans of a text completion: its prompts are the items, those that begin alike share a group.
+ * Encodes the prompts of a request and checks that each fits, with its answer.
  * @throws ApiError (400)
  */
-export function planText(
-  completionId: string,
-  request: TextCompletionRequest,
-  encoder: TextEncoder,
-  configured: PolicyBudget,
-): GroupPlan[] {
+export function encodeTextRequest(request: TextCompletionRequest, encoder: TextEncoder): EncodedRequest[] {
   const answer = request.max_tokens ?? DEFAULT_MAX_TOKENS;
-  const prompts = request.prompt.map((prompt, i) =>
-    encode(prompt, request.prompt.length === 1 ? 'prompt' : `prompt[${i}]`),
-  );
   checkBiasedTokens(request.logit_bias, encoder.vocabularySize);
-  const asked = askedCompression(request.compression, undefined, configured);
   const options: ItemOptions = {
     model: request.model,
     max_tokens: answer,
@@ -47,38 +38,55 @@ export function planText(
     ]),
     ...(request.logprobs !== undefined && { logprobs: true, top_logprobs: request.logprobs }),
   };
-  return groupByPrefix(prompts).map(({ members, prefixLength }) => {
-    const first = prompts[members[0]!]!;
-    return {
-      batchId: completionId,
-      model: request.model,
-      compression: chosenCompression(asked, prefixLength, configured),
-      prefix: [...first.subarray(0, prefixLength)],
-      items: members.map((index) => ({
-        index,
-        customId: completionId,
-        suffix: [...prompts[index]!.subarray(prefixLength)],
-        request: options,
-      })),
-    };
-  });
+  return request.prompt.map((prompt, i) => ({
+    ids: encodePrompt(prompt, request.prompt.length === 1 ? 'prompt' : `prompt[${i}]`, answer, encoder),
+    options,
+  }));
+}
 
-  function encode(prompt: string | number[], param: string): Int32Array {
-    const { contextLength, vocabularySize } = encoder;
-    const fewest = typeof prompt === 'string' ? fewestTokens([{ content: prompt }]) : prompt.length;
-    if (fewest > contextLength) throw contextOverflow(contextLength, fewest, answer, 'at least ', param);
-    const ids = typeof prompt === 'string' ? encoder.encodeText(prompt) : Int32Array.from(prompt);
-    const unknown = ids.find((id) => id >= vocabularySize);
-    if (unknown !== undefined) {
-      const found = `Invalid '${param}': the model has the tokens 0 to ${vocabularySize - 1}, found ${unknown}.`;
-      throw ApiError.invalid(found, param, 'invalid_value');
-    }
-    if (ids.length < MIN_TOKENS) {
-      throw ApiError.invalid(`Invalid '${param}': at least ${MIN_TOKENS} tokens are needed.`, param, 'invalid_value');
-    }
-    if (ids.length + answer > contextLength) throw contextOverflow(contextLength, ids.length, answer, '', param);
-    return ids;
+/**
+ * The plans of a text completion: its prompts are the items, those that begin alike share a group.
+ * @throws ApiError (400)
+ */
+export function planText(
+  completionId: string,
+  request: TextCompletionRequest,
+  encoder: TextEncoder,
+  configured: PolicyBudget,
+): GroupPlan[] {
+  const prompts = encodeTextRequest(request, encoder);
+  const asked = askedCompression(request.compression, undefined, configured);
+  return groupByPrefix(prompts.map(({ ids }) => ids)).map(({ members, prefixLength }) => ({
+    batchId: completionId,
+    model: request.model,
+    compression: chosenCompression(asked, prefixLength, configured),
+    prefix: [...prompts[members[0]!]!.ids.subarray(0, prefixLength)],
+    items: members.map((index) => ({
+      index,
+      customId: completionId,
+      suffix: [...prompts[index]!.ids.subarray(prefixLength)],
+      request: prompts[index]!.options,
+    })),
+  }));
+}
+
+/** @param param the prompt in the request */
+function encodePrompt(prompt: string | number[], param: string, answer: number, encoder: TextEncoder): Int32Array {
+  const { contextLength, vocabularySize } = encoder;
+  const fewest = typeof prompt === 'string' ? fewestTokens([{ content: prompt }]) : prompt.length;
+  if (fewest > contextLength) throw contextOverflow(contextLength, fewest, answer, 'at least ', param);
+  const tokens = typeof prompt === 'string' ? encoder.encodeText(prompt) : prompt;
+  const unknown = tokens.find((token) => token >= vocabularySize);
+  if (unknown !== undefined) {
+    const found = `Invalid '${param}': the model has the tokens 0 to ${vocabularySize - 1}, found ${unknown}.`;
+    throw ApiError.invalid(found, param, 'invalid_value');
   }
+  const ids = Int32Array.from(tokens);
+  if (ids.length < MIN_TOKENS) {
+    throw ApiError.invalid(`Invalid '${param}': at least ${MIN_TOKENS} tokens are needed.`, param, 'invalid_value');
+  }
+  if (ids.length + answer > contextLength) throw contextOverflow(contextLength, ids.length, answer, '', param);
+  return ids;
 }
 
 /** Those of the fields that are there. */

@@ -1,4 +1,4 @@
-import { BATCH_ENDPOINT } from '@app/batches';
+import { BATCH_ENDPOINTS, type BatchEndpoint } from '@app/batches';
 import { IsIn, IsNotEmpty, IsString } from 'class-validator';
 import { BatchOptionsDto } from './batch-options.dto.js';
 
@@ -8,6 +8,7 @@ export class CreateBatchDto extends BatchOptionsDto {
   @IsNotEmpty({ message: 'must be the id of an uploaded file' })
   readonly input_file_id!: string;
 
-  @IsIn([BATCH_ENDPOINT], { message: `must be '${BATCH_ENDPOINT}'` })
-  readonly endpoint!: string;
+  /** The `url` of all its lines. */
+  @IsIn(BATCH_ENDPOINTS, { message: `must be ${BATCH_ENDPOINTS.map((name) => `'${name}'`).join(' or ')}` })
+  readonly endpoint!: BatchEndpoint;
 }

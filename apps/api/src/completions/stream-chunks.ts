@@ -1,19 +1,7 @@
-import { systemFingerprint } from '@app/batches';
+import { type ChatBody, systemFingerprint } from '@app/batches';
 import type { Config } from '@app/config';
 import type { Progress } from './completion-jobs.service.js';
 import { GrowingChoice, type Growth } from './growing-choice.js';
-
-/** One choice of a complete answer, in the words of a chat completion. */
-export interface ChatChoice {
-  readonly message: { readonly content: string };
-  readonly logprobs: { readonly content: readonly unknown[] } | null;
-  readonly finish_reason: string;
-}
-
-/** What of an item's body is read here. */
-export interface ChatBody {
-  readonly choices: readonly ChatChoice[];
-}
 
 /** How the chunks of an endpoint look. `choice` counts over all items. */
 export interface ChunkFormat {

@@ -1,4 +1,11 @@
-import { parseTextCompletion, TextCompletionDto } from '@app/batches';
+import {
+  type AnsweredPrompt,
+  parseTextCompletion,
+  TextCompletionDto,
+  textCompletionBody,
+  textLogprobs,
+  totalUsage,
+} from '@app/batches';
 import { Config } from '@app/config';
 import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiBody } from '@nestjs/swagger';
@@ -6,7 +13,6 @@ import type { Request, Response } from 'express';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
 import { type ChunkFormat, chunkFrame } from './stream-chunks.js';
-import { type AnsweredPrompt, textCompletionBody, textLogprobs, totalUsage } from './text-completion-body.js';
 
 /** OpenAI's older endpoint: text goes on, without roles or a chat template. */
 @Controller('v1/completions')

@@ -1,4 +1,4 @@
-import { ApiError, BATCH_ENDPOINT, parseChatCompletion } from '@app/batches';
+import { ApiError, type BatchEndpoint, parseChatCompletion } from '@app/batches';
 import type { JobPair, JobQuestion } from './job-parts.js';
 
 /** A document of a job that is a file by now. */
@@ -14,6 +14,8 @@ export interface JobBody {
   readonly options?: Record<string, unknown> | null | undefined;
 }
 
+/** What the items of a job are answered by. */
+export const JOB_ENDPOINT: BatchEndpoint = '/v1/chat/completions';
 /** Fields that the job gives by other names. */
 const OWN: readonly string[] = ['messages', 'model', 'compression'];
 
@@ -55,7 +57,7 @@ export function* jobLines(
     const line = {
       custom_id: `${document.id}#${question.id}`,
       method: 'POST',
-      url: BATCH_ENDPOINT,
+      url: JOB_ENDPOINT,
       body: bodyOf(document, question, job),
     };
     yield `${JSON.stringify(line)}\n`;

@@ -1,10 +1,10 @@
-import { ApiError, BATCH_ENDPOINT, parseCompressionRequest } from '@app/batches';
+import { ApiError, parseCompressionRequest } from '@app/batches';
 import { Config } from '@app/config';
 import { Injectable } from '@nestjs/common';
 import { BatchesService, type CountedBatch } from '../batches/batches.service.js';
 import type { CreateJobDto } from './create-job.dto.js';
 import { JobFiles } from './job-files.service.js';
-import { checkOptions, jobLines } from './job-lines.js';
+import { checkOptions, JOB_ENDPOINT, jobLines } from './job-lines.js';
 import { parseDocuments, parsePairs, parseQuestions } from './job-parts.js';
 
 /** Makes batches of documents and questions: a job is one, under the batch's own id. */
@@ -31,7 +31,7 @@ export class JobsService {
       const filed = await this.files.documents(documents, written);
       return this.batches.create({
         input_file_id: await this.files.batchFile(jobLines(filed, questions, pairs, job), written),
-        endpoint: BATCH_ENDPOINT,
+        endpoint: JOB_ENDPOINT,
         completion_window,
         ...(metadata && { metadata }),
         ...(output_expires_after && { output_expires_after }),

@@ -1,4 +1,14 @@
-import type { ChatBody } from './stream-chunks.js';
+/** One choice of a complete answer, in the words of a chat completion. */
+export interface ChatChoice {
+  readonly message: { readonly content: string };
+  readonly logprobs: { readonly content: readonly unknown[] } | null;
+  readonly finish_reason: string;
+}
+
+/** What of an item's body is read here. */
+export interface ChatBody {
+  readonly choices: readonly ChatChoice[];
+}
 
 /** What of an item's body becomes part of a text completion. */
 export interface AnsweredPrompt extends ChatBody {
@@ -46,7 +56,7 @@ export function textLogprobs(content: readonly unknown[], offset = 0): TextLogpr
   };
 }
 
-/** OpenAI's `text_completion` object: the choices of all prompts, in their order. */
+/** OpenAI's `text_completion` object: the choices of all prompts, in their order. `id` is `cmpl-...`. */
 export function textCompletionBody(id: string, answers: readonly AnsweredPrompt[]) {
   const [first] = answers as readonly [AnsweredPrompt];
   const choices = answers.flatMap((answer) => answer.choices);
