@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endOfBatch, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
+import { endOfBatch, fileLines, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
 import { declaredMembers } from './openai-declarations.js';
 import { type RedisServer, startRedis } from './redis-server.js';
 import { writeTinyGguf } from './tiny-gguf.js';
@@ -157,6 +157,47 @@ describe('responses', () => {
     expectMembers('completions', 'CompletionChoice', completion.choices[0] ?? {});
     expectMembers('completions', 'CompletionUsage', completion.usage ?? {});
     expectMembers('models', 'Model', await client.models.retrieve('tiny'));
+  });
+
+  it('of a batch of text completions are text completions, one a line', async () => {
+    const textLine = (custom_id: string, body: object) => ({ custom_id, method: 'POST', url: '/v1/completions', body });
+    const ask = { model: 'tiny', max_tokens: 2 };
+    const prompts = ['Once upon', [5, 6, 7], 'Twice upon'];
+    const lines = [
+      textLine('one', { ...ask, prompt: 'Once upon', n: 2 }),
+      textLine('several', { ...ask, prompt: prompts, logprobs: 1 }),
+      textLine('wrong', { ...ask, prompt: 7 }),
+      line('a chat', chat),
+    ];
+    const batch = await endOfBatch(longhaul, await startBatch(longhaul, lines, { endpoint: '/v1/completions' }));
+    expect(batch).toMatchObject({ endpoint: '/v1/completions', request_counts: { total: 4, completed: 2, failed: 2 } });
+    const output = await fileLines(longhaul, batch.output_file_id);
+    const bodies = output.map(({ response }) => response!.body as OpenAI.Completion);
+    expect(output.map(({ custom_id }) => custom_id)).toEqual(['one', 'several']);
+    expect(bodies.map(({ choices }) => choices.map(({ index }) => index))).toEqual([
+      [0, 1],
+      [0, 1, 2],
+    ]);
+    for (const body of bodies) expectMembers('completions', 'Completion', body);
+    expectMembers('completions', 'CompletionChoice', bodies[1]!.choices[2]!);
+    const tokens = (count: (usage: OpenAI.CompletionUsage) => number) =>
+      bodies.reduce((sum, { usage }) => sum + count(usage!), 0);
+    expect(batch.usage).toMatchObject({
+      input_tokens: tokens((usage) => usage.prompt_tokens),
+      output_tokens: tokens((usage) => usage.completion_tokens),
+    });
+    const errors = await fileLines(longhaul, batch.error_file_id);
+    expect(errors.map(({ response }) => response?.body.error.param)).toEqual(['prompt', 'url']);
+    const rows = await (await fetch(`${longhaul.url}/v1/jobs/${batch.id}/results?format=json`)).json();
+    expect(rows).toMatchObject([
+      { custom_id: 'one', answer: bodies[0]!.choices[0]!.text, choice: 0 },
+      { custom_id: 'one', answer: bodies[0]!.choices[1]!.text, choice: 1 },
+      { custom_id: 'several', choice: 0 },
+      { custom_id: 'several', choice: 1 },
+      { custom_id: 'several', choice: 2 },
+      { custom_id: 'wrong', answer: null },
+      { custom_id: 'a chat', answer: null },
+    ]);
   });
 
   it('take a message that was answered back into the conversation', async () => {

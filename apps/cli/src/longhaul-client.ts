@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CliError, EXIT } from './cli-error.js';
+import { LONGHAUL } from './command-name.js';
 
 /** What the commands read of OpenAI's Batch object. */
 export interface Batch {
@@ -60,7 +61,7 @@ export class UnreachableError extends CliError {
     const detail = (cause as { cause?: { code?: string; message?: string } }).cause;
     super(
       `Cannot reach Longhaul at ${url} (${detail?.code ?? detail?.message ?? String(cause)}). ` +
-        "Start it with 'longhaul up', or name another address with --url or LONGHAUL_URL.",
+        `Start it with '${LONGHAUL} up', or name another address with --url or LONGHAUL_URL.`,
       EXIT.unreachable,
       'unreachable',
     );
@@ -121,8 +122,8 @@ export class LonghaulClient {
     await fetch(`${this.url}/v1/files/${encodeURIComponent(id)}`, { method: 'DELETE' });
   }
 
-  createBatch(inputFileId: string, options: object): Promise<Batch> {
-    const body = { input_file_id: inputFileId, endpoint: '/v1/chat/completions', ...options };
+  createBatch(inputFileId: string, endpoint: string, options: object): Promise<Batch> {
+    const body = { input_file_id: inputFileId, endpoint, ...options };
     return this.json('POST', '/batches', JSON.stringify(body));
   }
 

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { endpointOf } from './batch-endpoint.js';
 import { UsageError } from './cli-error.js';
 import { type Document, fileToUpload, findDocuments, linesOfFile } from './documents.js';
 import { follow, tellErrors } from './follow.js';
@@ -81,7 +82,7 @@ async function submitFile(client: LonghaulClient, path: string, options: SubmitO
   const { name, content } = await fileToUpload(path);
   return new Uploads(client).keepIf(async (uploads) => {
     const input = await uploads.add(name, content, 'batch');
-    return client.createBatch(input.id, batchOptions(options, name));
+    return client.createBatch(input.id, await endpointOf(path), batchOptions(options, name));
   });
 }
 

@@ -30,6 +30,13 @@ describe('rows', () => {
     expect(rows[0]).toMatchObject({ custom_id: 'lease.pdf#1', ...asked, prompt_tokens: 90, error: null });
   });
 
+  it('are there for text completions too', () => {
+    const { response, ...item } = answered([]);
+    const choices = [{ index: 0, text: 'Once', finish_reason: 'stop' }];
+    const rows = rowsOf({ ...item, response: { ...response!, body: { choices } } }, asked);
+    expect(rows).toMatchObject([{ choice: 0, answer: 'Once', prompt_tokens: null, error: null }]);
+  });
+
   it('say why there is no answer, whoever refused', () => {
     const response = { status_code: 400, request_id: 'q', body: { error: { message: 'too long' } } };
     expect(rowsOf({ ...late, response, error: null }, asked)).toMatchObject([

@@ -34,7 +34,10 @@ export type Asked = Pick<JobRow, 'document' | 'question'>;
 interface ResultBody {
   readonly choices?: readonly {
     readonly index: number;
-    readonly message: { readonly content: string | null };
+    /** Of a chat. */
+    readonly message?: { readonly content: string | null };
+    /** Of a text completion. */
+    readonly text?: string;
     readonly finish_reason: string;
   }[];
   readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number };
@@ -49,11 +52,11 @@ export function rowsOf({ custom_id, response, error }: ItemResult, asked: Asked)
     const message = refusal?.message ?? error?.message ?? `status ${response?.status_code}`;
     return [{ custom_id, ...asked, choice: 0, ...nothing, error: message }];
   }
-  return choices.map(({ index, message, finish_reason }) => ({
+  return choices.map(({ index, message, text, finish_reason }) => ({
     custom_id,
     ...asked,
     choice: index,
-    answer: message.content,
+    answer: message?.content ?? text ?? null,
     finish_reason,
     // Counted once for all answers of a request.
     prompt_tokens: index === 0 ? (usage?.prompt_tokens ?? null) : null,
