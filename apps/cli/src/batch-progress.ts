@@ -7,8 +7,8 @@ export class BatchProgress {
 
   /** Share that is done, in [0, 1]. */
   share = 0;
-  /** `12/40 items  0.50 items/s  16 tokens/s  about 0:56 left`; rates once there is something to go by. */
-  text = '';
+  /** `in progress  12/40 items  0.50 items/s  16 tokens/s  about 0:56 left`, rates once there is something to go by; then shorter. */
+  texts: [string, ...string[]] = [''];
 
   /** @param now milliseconds of any steady clock */
   update(batch: Batch, now: number): void {
@@ -17,19 +17,29 @@ export class BatchProgress {
     const tokens = batch.usage.output_tokens;
     if (batch.status === 'in_progress') this.first ??= { at: now, done, tokens };
     this.share = total > 0 ? done / total : 0;
-    const parts = [batch.status.replace('_', ' '), `${done}/${total} items`];
-    if (failed > 0) parts.push(`${failed} failed`);
+    const status = batch.status.replace('_', ' ');
+    const counts = [`${done}/${total} items`, ...(failed > 0 ? [`${failed} failed`] : [])];
     const elapsed = this.first ? (now - this.first.at) / 1000 : 0;
     const moved = done - (this.first?.done ?? 0);
+    const rates: string[] = [];
+    const estimate: string[] = [];
     if (this.first && moved > 0 && elapsed > 0) {
-      parts.push(
+      rates.push(
         `${perSecond(moved / elapsed)} items/s`,
         `${perSecond((tokens - this.first.tokens) / elapsed)} tokens/s`,
       );
-      if (done < total) parts.push(`about ${clock(((total - done) * elapsed) / moved)} left`);
+      if (done < total) estimate.push(`about ${clock(((total - done) * elapsed) / moved)} left`);
     }
-    this.text = parts.join('  ');
+    // While items are answered the bar says as much as the status does.
+    const shorter = batch.status === 'in_progress' ? counts : [status, ...counts];
+    this.texts = [
+      text(status, ...counts, ...rates, ...estimate),
+      text(...shorter, ...rates, ...estimate),
+      text(...shorter, ...rates.slice(0, 1), ...estimate),
+      text(...shorter, ...estimate),
+    ];
   }
 }
 
+const text = (...parts: string[]): string => parts.join('  ');
 const perSecond = (rate: number): string => (rate < 10 ? rate.toFixed(2) : rate.toFixed(0));

@@ -1,4 +1,5 @@
 import { BatchProgress } from './batch-progress.js';
+import { LONGHAUL } from './command-name.js';
 import { LiveLine } from './live-line.js';
 import type { Batch } from './longhaul-client.js';
 import { oneLine } from './plain-text.js';
@@ -24,13 +25,13 @@ export async function follow(
       last = batch;
       progress.update(batch, performance.now());
       const text = JSON.stringify(batch);
-      if (!json) line.show(progress.share, progress.text, `${batch.status} ${Math.floor(progress.share * 100)}`);
+      if (!json) line.show(progress.share, progress.texts, `${batch.status} ${Math.floor(progress.share * 100)}`);
       else if (text !== printed && out === process.stdout) printJson(batch);
       printed = text;
     }
   } catch (error) {
     line.end();
-    if (signal.aborted && !json) console.error(`The batch goes on: longhaul watch ${id}`);
+    if (signal.aborted && !json) console.error(`The batch goes on: ${LONGHAUL} watch ${id}`);
     throw error;
   }
   line.end();

@@ -17,7 +17,7 @@ export class ProgressLine {
   show(share: number): void {
     const elapsed = (performance.now() - this.start) / 1000;
     const left = share > 0 ? (elapsed / share) * (1 - share) : 0;
-    this.line.show(share, `${this.label}  ${clock(elapsed)} gone, about ${clock(left)} left`);
+    this.line.show(share, [`${this.label}  ${clock(elapsed)} gone, about ${clock(left)} left`]);
   }
 
   end(): void {

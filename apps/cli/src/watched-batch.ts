@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CliError, EXIT } from './cli-error.js';
+import { LONGHAUL } from './command-name.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
 
 export const ENDED = ['completed', 'failed', 'expired', 'cancelled'];
@@ -35,7 +36,7 @@ export async function* watchedBatch(client: LonghaulClient, id: string, signal: 
 export async function batchId(client: LonghaulClient, given: string | undefined): Promise<string> {
   const id = given ?? (await client.batches(1)).data[0]?.id;
   if (id === undefined)
-    throw new CliError('There is no batch yet: longhaul submit makes one.', EXIT.failed, 'no_batch');
+    throw new CliError(`There is no batch yet: ${LONGHAUL} submit makes one.`, EXIT.failed, 'no_batch');
   return id;
 }
 
