@@ -39,7 +39,7 @@ afterAll(async () => {
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   return spawn(process.execPath, [join(root, 'dist/apps/cli/src/main.js'), ...args], {
     cwd: folder,
-    env: { ...process.env, LONGHAUL_URL: longhaul.url, ...env },
+    env: { ...process.env, npm_command: 'test', LONGHAUL_URL: longhaul.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }
@@ -67,7 +67,8 @@ describe('longhaul submit, watch and results', () => {
       '--name',
       'both',
     );
-    expect(submitted).toMatchObject({ code: 0, err: '' });
+    const passedOver = `Passed over, no documents by their names: ${join('papers', 'notes.xyz')}\n`;
+    expect(submitted).toMatchObject({ code: 0, err: passedOver });
     const id = submitted.out.trim();
     const watched = await run('watch', id);
     expect(watched).toMatchObject({ code: 0, err: '' });
@@ -89,6 +90,11 @@ describe('longhaul submit, watch and results', () => {
     const openai = (await run('results', id, '--format', 'openai')).out.trim().split('\n');
     expect(openai.map((one) => JSON.parse(one).response.status_code)).toEqual([200, 200, 200, 200]);
     expect((await run('ls')).out).toMatch(new RegExp(`^${id}  completed   4/4       0  .* both$`, 'm'));
+    expect(await json('usage')).toMatchObject([
+      { document: 'two.md', items: 2, kv_cache: { policy: 'full' } },
+      { document: 'one.txt', items: 2, kv_cache: { policy: 'full' } },
+    ]);
+    expect((await run('usage', id)).out).toMatch(/^one\.txt +2 +\d+ +full +100\.0 % +\d+\.\d MB +\d+\.\d s$/m);
   });
 
   it('take a batch file and documents that are there already, and exit with 4 where an answer is missing', async () => {
@@ -121,13 +127,8 @@ describe('longhaul submit, watch and results', () => {
   });
 
   it('leave a batch alone when they are interrupted, and end it when they are told to', async () => {
-    const submitted = await json<{ id: string }>('submit', 'papers/one.txt', '-q', 'x', '--max-tokens', '9').catch(
-      () => null,
-    );
-    expect(submitted).toBeNull(); // a file is a batch file, unless it comes as --document
     const { id } = await json<{ id: string }>(
       'submit',
-      '-d',
       'papers/one.txt',
       '-q',
       'Tell a long story.',
@@ -161,6 +162,10 @@ describe('longhaul', () => {
       [['frobnicate'], 2, /unknown command 'frobnicate'/],
       [['submit'], 2, /Nothing to submit/],
       [['submit', 'papers'], 2, /No questions/],
+      [['submit', 'papers/one.txt'], 2, /No questions/],
+      [['submit', 'papers', 'batch.jsonl', '-q', 'x'], 2, /batch\.jsonl is a batch file/],
+      [['submit', 'batch.jsonl', '--max-tokens', '4'], 2, /--max-tokens is for questions/],
+      [['submit', 'none', '-q', 'x'], 2, /There is no file or folder none/],
       [['submit', 'none.jsonl'], 2, /There is no file none\.jsonl/],
       [['submit', '-d', 'none.txt', '-q', 'x'], 2, /There is no file or folder none\.txt/],
       [['submit', 'papers', '-q', ' '], 2, /The question is empty/],
@@ -171,11 +176,12 @@ describe('longhaul', () => {
       [['results', '-o', 'answers.doc', 'batch_1'], 2, /tells no format/],
       [['watch', 'batch_none'], 1, /No batch found with id 'batch_none'/],
     ];
-    for (const [args, code, says] of wrong) {
+    const check = async ([args, code, says]: (typeof wrong)[number]): Promise<void> => {
       const result = await run(...args);
       expect({ args, ...result }).toEqual({ args, code, out: '', err: expect.stringMatching(/^longhaul: [^\n]*\n$/) });
       expect(result.err).toMatch(says);
-    }
+    };
+    await Promise.all(wrong.map(check));
     const { err } = await run('cancel', '--json');
     expect(JSON.parse(err)).toEqual({ error: { message: "missing required argument 'batch'", code: 'usage' } });
   });

@@ -44,3 +44,12 @@ export function tellErrors(batch: Batch): void {
     console.error(`longhaul: ${line ? `line ${line}: ` : ''}${oneLine(message)}`);
   }
 }
+
+/** What is to be said of a batch that has ended: its errors, and where its answers are. */
+export function tellEnd(batch: Batch): void {
+  tellErrors(batch);
+  const { total, completed } = batch.request_counts;
+  if (total > completed) {
+    console.error(`${total - completed} of ${total} items have no answer: ${LONGHAUL} results ${batch.id} says why`);
+  } else if (process.stdout.isTTY && batch.output_file_id) console.log(`Answers: ${LONGHAUL} results ${batch.id}`);
+}

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { Batch, StoredFile } from './longhaul-client.js';
-import { dateTime, oneLine, table } from './plain-text.js';
+import { oneLine, shortTime, table } from './plain-text.js';
 import { printJson, serviceOf } from './service.js';
 import { wholeNumber } from './whole-number.js';
 
@@ -28,7 +28,7 @@ function batchTable(batches: readonly Batch[]): string {
     status.replace('_', ' '),
     `${counts.completed + counts.failed}/${counts.total}`,
     String(counts.failed),
-    dateTime(created_at),
+    shortTime(created_at),
     oneLine(metadata?.['name'] ?? ''),
   ]);
   return table(['batch', 'status', 'done', 'failed', 'created', 'name'], rows, ['done', 'failed']);
@@ -40,7 +40,7 @@ function fileTable(files: readonly StoredFile[]): string {
     id,
     purpose,
     bytes.toLocaleString('en-US'),
-    dateTime(created_at),
+    shortTime(created_at),
     oneLine(filename),
   ]);
   return table(['file', 'purpose', 'bytes', 'created', 'name'], rows, ['bytes']);

@@ -24,11 +24,16 @@ export function wrapped(text: string, width: number, indent: string): string[] {
   return lines;
 }
 
-/** Rows under their titles, each column as wide as its widest cell; columns named in `right` end flush. */
+/**
+ * Rows under their titles, each column as wide as its widest cell.
+ * @param right titles of columns that end flush
+ * @param width longest line; what is cut ends in `…`
+ */
 export function table(
   titles: readonly string[],
   rows: readonly (readonly string[])[],
   right: readonly string[] = [],
+  width = process.stdout.isTTY ? columns() : Number.POSITIVE_INFINITY,
 ): string {
   const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   const line = (row: readonly string[]): string =>
@@ -36,7 +41,8 @@ export function table(
       .map((cell, i) => (right.includes(titles[i]!) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
       .join('  ')
       .trimEnd();
-  return [titles, ...rows].map(line).join('\n');
+  const cut = (text: string): string => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
+  return [titles, ...rows].map((row) => cut(line(row))).join('\n');
 }
 
 /** `2:07`, `1:02:07` */
@@ -48,9 +54,13 @@ export function clock(seconds: number): string {
   return `${head}:${two(whole % 60)}`;
 }
 
-/** `2026-11-22 12:51`, local time */
-export function dateTime(unixSeconds: number): string {
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `12:51` of today, `Nov 22` of this year, else `2025-11-22`; local time. */
+export function shortTime(unixSeconds: number, now = new Date()): string {
   const date = new Date(unixSeconds * 1000);
-  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 16).replace('T', ' ');
+  const two = (value: number): string => String(value).padStart(2, '0');
+  if (date.toDateString() === now.toDateString()) return `${two(date.getHours())}:${two(date.getMinutes())}`;
+  if (date.getFullYear() === now.getFullYear()) return `${MONTHS[date.getMonth()]} ${date.getDate()}`;
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Command, Option } from 'commander';
 import { CliError, UsageError } from './cli-error.js';
+import { LONGHAUL } from './command-name.js';
 import { follow, tellErrors } from './follow.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
 import { columns } from './plain-text.js';
@@ -45,7 +46,7 @@ async function results(given: string | undefined, options: ResultsOptions, comma
   const batch = options.wait ? await follow(service, id, process.stderr) : await client.batch(id);
   if (!ENDED.includes(batch.status) && !json) {
     const { total, completed, failed } = batch.request_counts;
-    console.error(`The batch goes on: ${completed + failed} of ${total} items are there (longhaul watch ${id}).`);
+    console.error(`The batch goes on: ${completed + failed} of ${total} items are there (${LONGHAUL} watch ${id}).`);
   }
   const pieces = piecesOf(client, batch, format, options.output === undefined ? columns() : 100);
   if (options.output === undefined) for await (const piece of pieces) await print(piece);

@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { endpointOf } from './batch-endpoint.js';
 import { UsageError } from './cli-error.js';
-import { type Document, fileToUpload, findDocuments, linesOfFile } from './documents.js';
-import { follow, tellErrors } from './follow.js';
+import { LONGHAUL } from './command-name.js';
+import { type Document, fileToUpload, findDocuments, isDocumentName, linesOfFile } from './documents.js';
+import { follow, tellEnd } from './follow.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
 import { printJson, type Service, serviceOf } from './service.js';
 import { Uploads } from './uploads.js';
@@ -20,6 +21,7 @@ interface SubmitOptions {
   readonly temperature: number;
   readonly system?: string;
   readonly compression?: { policy: string; budget?: number };
+  readonly reusable?: true;
   readonly window: string;
   readonly name?: string;
   readonly watch?: true;
@@ -27,16 +29,22 @@ interface SubmitOptions {
 
 const EXAMPLES = `
 Examples:
-  longhaul submit batch.jsonl
-  longhaul submit --document lease.pdf --document annex.docx --question 'Who is the tenant?'
-  longhaul submit contracts/ --questions questions.txt --watch`;
+  ${LONGHAUL} submit contracts/ --questions questions.txt --watch
+  ${LONGHAUL} submit lease.pdf annex.docx --question 'Who is the tenant?'
+  ${LONGHAUL} submit batch.jsonl`;
+
+/** Options that a batch file's lines have for themselves. */
+const OF_QUESTIONS = ['model', 'maxTokens', 'temperature', 'system'] as const;
 
 /** `longhaul submit`: makes a batch of a JSONL file, or of questions and documents. */
 export function submitCommand(): Command {
   return new Command('submit')
     .description('start a batch: a JSONL file of requests, or every question on every document; prints its id')
-    .argument('[input]', "a batch file in OpenAI's JSONL form, or a folder of documents")
-    .option('-d, --document <path>', 'a document, a folder of them, or the id of an uploaded file; repeat', each)
+    .argument(
+      '[inputs...]',
+      "documents, folders of them or ids of uploaded files; or a batch file in OpenAI's JSONL form",
+    )
+    .option('-d, --document <path>', 'one more document, as an argument is; repeat', each)
     .option('-q, --question <text>', 'a question; repeat', each)
     .option('--questions <file>', 'file of questions, one a line')
     .option('--model <id>', 'model to ask (default: the one that is served)')
@@ -48,6 +56,7 @@ export function submitCommand(): Command {
       'what is kept of each document, such as calibrated-merge:0.35',
       compression,
     )
+    .option('--reusable', 'compress without regard to the questions, so that batches with other questions find it held')
     .option('--window <time>', 'the batch expires after it, such as 90s, 15m, 24h or 7d', '24h')
     .option('--name <text>', 'what longhaul ls calls it (default: the name of its input)')
     .option('--watch', 'show how it goes until it has ended, as longhaul watch does')
@@ -55,27 +64,48 @@ export function submitCommand(): Command {
     .action(submit);
 }
 
-async function submit(input: string | undefined, options: SubmitOptions, command: Command): Promise<void> {
+async function submit(inputs: readonly string[], options: SubmitOptions, command: Command): Promise<void> {
   const service = serviceOf(command);
-  const folder = input !== undefined && (await stat(input).catch(() => undefined))?.isDirectory() === true;
+  const given = [...inputs, ...(options.document ?? [])];
   const asks = options.question !== undefined || options.questions !== undefined;
-  const given = [...(folder ? [input] : []), ...(options.document ?? [])];
+  if (given.length === 0)
+    throw new UsageError('Nothing to submit: name documents, a folder of them, or a batch file (JSONL).');
   let batch: Batch;
-  if (input !== undefined && !folder) {
-    if (asks || given.length > 0)
-      throw new UsageError(`${input} is a batch file: it has its own questions and documents.`);
-    batch = await submitFile(service.client, input, options);
+  if (!asks && given.length === 1 && inputs.length === 1 && (await isBatchFile(inputs[0]!))) {
+    const lost = OF_QUESTIONS.find((name) => command.getOptionValueSource(name) === 'cli');
+    if (lost) throw new UsageError(`--${kebab(lost)} is for questions: each line of a batch file has its own.`);
+    batch = await submitFile(service.client, inputs[0]!, options);
   } else {
-    if (given.length === 0) throw new UsageError('Nothing to submit: name a JSONL file, a folder or a --document.');
+    const batchFile = given.find((path) => extname(path).toLowerCase() === '.jsonl');
+    if (batchFile) throw new UsageError(`${batchFile} is a batch file: it has its own questions and documents.`);
     if (!asks) throw new UsageError('No questions: give --question, or --questions with a file of them.');
-    batch = await submitQuestions(service, await findDocuments(given), await questionsOf(options), options);
+    const { documents, passedOver } = await findDocuments(given, options.questions);
+    const questions = await questionsOf(options);
+    tellPassedOver(passedOver);
+    batch = await submitQuestions(service, documents, questions, options);
   }
   if (!service.json) console.log(batch.id);
   else if (!options.watch) printJson(batch);
-  if (!options.watch) return;
+  if (!options.watch) {
+    if (process.stdout.isTTY && process.stderr.isTTY && !service.json)
+      console.error(`Follow it: ${LONGHAUL} watch. Its answers, as far as it is: ${LONGHAUL} results`);
+    return;
+  }
   const ended = await follow(service, batch.id);
-  if (!service.json) tellErrors(ended);
+  if (!service.json) tellEnd(ended);
   process.exitCode = exitCodeOf(ended);
+}
+
+/** Without questions a file is a batch file, whatever its name, unless that says that it is a document. */
+async function isBatchFile(path: string): Promise<boolean> {
+  return !isDocumentName(path) && (await stat(path).catch(() => undefined))?.isDirectory() !== true;
+}
+
+/** Files that nobody asked to leave out. */
+function tellPassedOver(paths: readonly string[]): void {
+  if (paths.length === 0) return;
+  const more = paths.length > 3 ? ` and ${paths.length - 3} more` : '';
+  console.error(`Passed over, no documents by their names: ${paths.slice(0, 3).join(', ')}${more}`);
 }
 
 async function submitFile(client: LonghaulClient, path: string, options: SubmitOptions): Promise<Batch> {
@@ -122,11 +152,13 @@ async function questionsOf({ question = [], questions: file }: SubmitOptions): P
   return questions;
 }
 
-const batchOptions = ({ window, compression, name }: SubmitOptions, input: string): object => ({
+const batchOptions = ({ window, compression, reusable, name }: SubmitOptions, input: string): object => ({
   completion_window: window,
   metadata: { name: (name ?? input).slice(0, 512) },
-  ...(compression && { compression }),
+  ...((compression || reusable) && { compression: { ...compression, ...(reusable && { questions: 'unseen' }) } }),
 });
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 function each(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { follow, tellErrors } from './follow.js';
+import { follow, tellEnd } from './follow.js';
 import { serviceOf } from './service.js';
 import { batchId, exitCodeOf } from './watched-batch.js';
 
@@ -11,10 +11,7 @@ export function watchCommand(): Command {
     .action(async (given: string | undefined, _options, command) => {
       const service = serviceOf(command);
       const batch = await follow(service, await batchId(service.client, given));
-      if (!service.json) {
-        tellErrors(batch);
-        if (process.stdout.isTTY && batch.output_file_id) console.log(`longhaul results ${batch.id}`);
-      }
+      if (!service.json) tellEnd(batch);
       process.exitCode = exitCodeOf(batch);
     });
 }
