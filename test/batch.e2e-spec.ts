@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type OpenAI from 'openai';
+import { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   endOfBatch,
@@ -55,8 +55,9 @@ describe('a batch of questions about real documents', () => {
   it('answers from full and from merged caches, each document read once', async () => {
     const ids = await Promise.all(
       ['federalist_51.txt', 'scotus_greene_v_fisher.txt'].map(async (name) => {
+        const text = (await readFile(join(documents, name), 'utf8')).slice(0, 6000);
         const file = await longhaul.client.files.create({
-          file: createReadStream(join(documents, name)),
+          file: await toFile(Buffer.from(text), name),
           purpose: 'user_data',
         });
         return file.id;
@@ -87,7 +88,7 @@ describe('a batch of questions about real documents', () => {
       expect(usage.completion_tokens).toBeLessThanOrEqual(8);
       expect(usage.total_tokens).toBe(usage.prompt_tokens + usage.completion_tokens);
       const { kv_cache: cache } = usage;
-      expect(cache.tokens).toBeGreaterThan(2000);
+      expect(cache.tokens).toBeGreaterThan(1200);
       expect(cache.tokens).toBeLessThan(usage.prompt_tokens);
       // 30 layers, 3 KV heads of size 64: key, value and mass of an entry as float32.
       const fullBytes = cache.tokens * 30 * 3 * (2 * 64 + 1) * 4;

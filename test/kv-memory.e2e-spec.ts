@@ -11,8 +11,8 @@ const HEADS = SHAPE.layers * SHAPE.kvHeads;
 const BUDGET = 0.5;
 const GROUPS = 20;
 /** Words of a document and about the tokens of them. */
-const WORDS = 400;
-const TOKENS = 2000;
+const WORDS = 300;
+const TOKENS = 1500;
 /** Keys, values, mass, log-mass and what each received, and half of that as it is held; the head under way twice. */
 const PEAK_BYTES = TOKENS * HEADS * (2 * 64 + 3 + (BUDGET + BUDGET / HEADS) * (2 * 64 + 1)) * 4;
 /** Room for three documents, and a quarter for questions and answers. */
