@@ -178,6 +178,7 @@ describe('the build', () => {
     await mkdir(join(folder, 'apps/api/src'), { recursive: true });
     await mkdir(join(folder, 'libs'));
     await mkdir(join(folder, 'bench'));
+    await mkdir(join(folder, 'examples'));
     const source = join(folder, 'apps/api/src/main.ts');
     const stamp = join(folder, 'dist/.sources.sha256');
 

@@ -1,6 +1,6 @@
-// dist/ as the sources say: current, or built with one `nest build` of all apps and benches.
+// dist/ as the sources say: current, or built with one `nest build` of all apps, benches and examples.
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, tail } from './command.mjs';
 import { SetupError } from './setup-error.mjs';
@@ -18,8 +18,6 @@ export async function build(root) {
   const { code, output } = await runCommand(process.execPath, args, { cwd: root });
   if (code !== 0) throw new SetupError(`The build failed with exit code ${code}:\n${tail(output, 40)}`);
   mkdirSync(join(root, 'dist'), { recursive: true });
-  const cli = join(root, 'dist/apps/cli/src/main.js');
-  if (existsSync(cli)) chmodSync(cli, 0o755); // for npx longhaul
   writeFileSync(stamp, sources);
   step('build', 'done');
 }
@@ -28,7 +26,7 @@ export async function build(root) {
 function hashSources(root) {
   const hash = createHash('sha256');
   const files = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json'];
-  for (const folder of ['apps', 'libs', 'bench']) {
+  for (const folder of ['apps', 'libs', 'bench', 'examples']) {
     for (const name of readdirSync(join(root, folder), { recursive: true })) {
       if (name.endsWith('.ts') && !name.endsWith('.spec.ts')) files.push(join(folder, name));
     }

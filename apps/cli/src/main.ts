@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { CommanderError } from 'commander';
 import { CliError, EXIT } from './cli-error.js';
 import { program } from './program.js';

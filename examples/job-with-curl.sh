@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every question of a file on every document of a folder, as a job, with nothing but curl. Longhaul must be running
+# (npm start). Says what happens on stderr, and writes the answers as CSV.
+#
+#   examples/job-with-curl.sh [folder] [questions] >answers.csv
+set -euo pipefail
+folder=${1:-$(dirname "$0")/opinions}
+questions=${2:-$(dirname "$0")/questions.txt}
+base=${LONGHAUL_URL:-http://127.0.0.1:8080}/v1
+
+field() { node -pe 'JSON.parse(fs.readFileSync(0))[process.argv[1]]' "$1"; } # of the JSON object on stdin
+
+documents=()
+for path in "$folder"/*; do
+  file=$(curl -sS --fail-with-body "$base/files" -F purpose=user_data -F "file=@$path" | field id)
+  documents+=("$file $(basename "$path")")
+done
+
+body=$(node -e '
+  const [file, ...given] = process.argv.slice(1);
+  const documents = given.map((one) => ({ file_id: one.split(" ")[0], id: one.slice(one.indexOf(" ") + 1) }));
+  const questions = fs.readFileSync(file, "utf8").split("\n").filter(Boolean);
+  console.log(JSON.stringify({ documents, questions, options: { temperature: 0, max_completion_tokens: 24 } }));
+' "$questions" "${documents[@]}")
+job=$(curl -sS --fail-with-body "$base/jobs" -H 'content-type: application/json' -d "$body" | field id)
+
+# Server-sent events: the job, each item as it finishes, and at last the job as it ended, which ends the stream.
+curl -sSN --fail-with-body "$base/jobs/$job/events" | sed -un 's/.*"job.item".*"custom_id":"\([^"]*\)".*/answered: \1/p' >&2
+curl -sS --fail-with-body "$base/jobs/$job/results?format=csv"
