@@ -1,4 +1,4 @@
-import type { PlannedItem } from '@app/batches';
+import type { PlannedItem, RunUsage } from '@app/batches';
 import type { GeneratedToken, Generation, HeldCache, TokenLogprob } from '@app/inference';
 
 /** What is reported of one answered item. */
@@ -14,10 +14,18 @@ export interface Answer {
   readonly systemFingerprint: string;
 }
 
-/** OpenAI's `chat.completion` object, with `usage.kv_cache` and `usage.timing` beside OpenAI's own fields. */
+const NOTHING_BEFORE: RunUsage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+
+/**
+ * OpenAI's `chat.completion` object. Beside OpenAI's own fields: `usage.kv_cache` and `usage.timing` of the last run;
+ * `usage.truncation` where the document did not fit; `parts` where the answers to its parts were combined, and then the
+ * tokens of all runs.
+ */
 export function chatCompletionBody({ id, item, cache, reused, generations, systemFingerprint }: Answer): object {
-  const promptTokens = cache.tokens + item.suffix.length;
-  const completionTokens = generations.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const { truncation, combined } = item;
+  const before = combined?.usage ?? NOTHING_BEFORE;
+  const promptTokens = before.promptTokens + cache.tokens + item.suffix.length;
+  const completionTokens = generations.reduce((sum, { tokens }) => sum + tokens.length, before.completionTokens);
   const { policy, budget, tokens, entries, bytes } = cache;
   return {
     id,
@@ -35,7 +43,7 @@ export function chatCompletionBody({ id, item, cache, reused, generations, syste
       prompt_tokens: promptTokens,
       completion_tokens: completionTokens,
       total_tokens: promptTokens + completionTokens,
-      prompt_tokens_details: { cached_tokens: reused ? tokens : 0 },
+      prompt_tokens_details: { cached_tokens: before.cachedTokens + (reused ? tokens : 0) },
       kv_cache: { policy, budget, tokens, entries, bytes },
       timing: {
         prefill_seconds: reused ? 0 : cache.prefillSeconds,
@@ -43,7 +51,9 @@ export function chatCompletionBody({ id, item, cache, reused, generations, syste
         suffix_seconds: Math.max(...generations.map(({ suffixSeconds }) => suffixSeconds)),
         decode_seconds: Math.max(...generations.map(({ decodeSeconds }) => decodeSeconds)),
       },
+      ...(truncation && { truncation }),
     },
+    ...(combined && { parts: combined.parts }),
   };
 }
 

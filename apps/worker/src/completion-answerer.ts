@@ -19,6 +19,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { tokenLogprobs } from './chat-completion-body.js';
 import { extractionLimits } from './document-limits.js';
 import { GroupAnswerer } from './group-answerer.js';
+import { PartCombiner } from './part-combiner.js';
 import type { Placement } from './placement.js';
 import { type ModelPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
 
@@ -37,6 +38,7 @@ export class CompletionAnswerer {
     private readonly results: ResultStore,
     @Inject(PROMPT_ENCODER) private readonly encoder: ModelPromptEncoder,
     private readonly groups: GroupAnswerer,
+    private readonly combiner: PartCombiner,
     private readonly streams: AnswerStreams,
   ) {}
 
@@ -44,9 +46,16 @@ export class CompletionAnswerer {
   async answer(job: CompletionJob, cancelled: AbortSignal, placement: Placement): Promise<void> {
     const { completionId } = job;
     const onPiece = job.stream ? { onPiece: this.relay(completionId) } : {};
-    for (const [group, plan] of (await this.plans(job, cancelled)).entries()) {
-      await this.groups.answer(plan, `${job.kind}-${group}`, { completionId, cancelled, ...onPiece, ...placement });
+    const options = { completionId, cancelled };
+    const plans = await this.plans(job, cancelled);
+    for (const [group, plan] of plans.entries()) {
+      // Only what combines the answers to the parts of a document is told as it grows.
+      const isPart = plan.items.some(({ part }) => part !== undefined);
+      const told = isPart ? {} : onPiece;
+      await this.groups.answer(plan, `${job.kind}-${group}`, { ...options, ...told, ...placement });
     }
+    const last = plans.at(-1);
+    if (last) await this.combiner.combine(last, job.kind, { ...options, ...onPiece });
     await this.results.expire(completionId, RESULT_SECONDS);
     await this.blobs.delete(job.bodyKey);
   }
@@ -56,7 +65,7 @@ export class CompletionAnswerer {
     try {
       const body: unknown = JSON.parse((await this.blobs.read(bodyKey)).toString());
       if (kind === 'text') {
-        return planText(completionId, parseTextCompletion(body), this.encoder, this.config.compression);
+        return await planText(completionId, parseTextCompletion(body), this.encoder, this.config.compression);
       }
       const documents = new DocumentReader(this.files, this.blobs, {
         contextLength: this.encoder.contextLength,
@@ -64,9 +73,8 @@ export class CompletionAnswerer {
         signal: cancelled,
       });
       const request = parseChatCompletion(body);
-      return [
-        await planChat(completionId, request, documents, this.encoder, this.config.compression, this.encoder.endsLine),
-      ];
+      const { compression } = this.config;
+      return await planChat(completionId, request, documents, this.encoder, compression, this.encoder.endsLine);
     } catch (error) {
       if (cancelled.aborted || error instanceof BlobNotFoundError) return [];
       if (!(error instanceof ApiError)) throw error;

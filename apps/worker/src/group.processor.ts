@@ -5,6 +5,7 @@ import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { CompletionAnswerer } from './completion-answerer.js';
 import { GroupAnswerer } from './group-answerer.js';
+import { PartCombiner } from './part-combiner.js';
 import type { Placement } from './placement.js';
 
 /** Answers document groups and completions that somebody waits for. */
@@ -15,6 +16,7 @@ export class GroupProcessor {
     private readonly results: ResultStore,
     private readonly jobs: BatchJobs,
     private readonly groups: GroupAnswerer,
+    private readonly combiner: PartCombiner,
     private readonly completions: CompletionAnswerer,
     private readonly cancellations: Cancellations,
   ) {}
@@ -36,7 +38,10 @@ export class GroupProcessor {
     placement: Placement,
   ): Promise<void> {
     const plan = await this.plan(planKey);
-    if (plan) await this.groups.answer(plan, planKey, { cancelled, ...placement });
+    if (plan) {
+      await this.groups.answer(plan, planKey, { cancelled, ...placement });
+      await this.combiner.combine(plan, planKey, { cancelled });
+    }
     const { total, completed, failed } = await this.results.counts(batchId);
     if (completed + failed >= total) await this.jobs.finalize(batchId);
   }

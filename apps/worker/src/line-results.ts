@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type AnsweredPrompt, answeredItem, type PlannedItem, textCompletionBody } from '@app/batches';
 import { type ItemResult, isSuccess, type ResultStore } from '@app/results';
+import { PartResults } from './part-results.js';
 
 /** Longer than any batch lasts: prompts of a line that nobody completes, as its batch was cancelled, go by themselves. */
 const UNSETTLED_SECONDS = 31 * 24 * 3600;
@@ -10,10 +11,15 @@ const SETTLED_SECONDS = 3600;
 /**
  * Makes what is recorded of a batch's lines out of their answered prompts. A chat is one prompt. A text completion has as
  * many as its line says, which may lie in several groups: their answers are gathered beside the batch's results, and the
- * line is recorded, as one text completion, with the last of them.
+ * line is recorded, as one text completion, with the last of them. Parts of a long document are gathered alike, and
+ * recorded by whoever combines them (`PartCombiner`).
  */
 export class LineResults {
-  constructor(private readonly results: ResultStore) {}
+  private readonly parts: PartResults;
+
+  constructor(private readonly results: ResultStore) {
+    this.parts = new PartResults(results);
+  }
 
   /** Those of the items that are not answered yet. Records lines that lacked only that. */
   async remaining(batchId: string, items: readonly PlannedItem[]): Promise<PlannedItem[]> {
@@ -24,6 +30,10 @@ export class LineResults {
     const remaining: PlannedItem[] = [];
     for (const item of items) {
       if (recorded.has(item.index)) continue;
+      if (item.part !== undefined) {
+        if (!(await this.parts.has(batchId, item, item.part.index))) remaining.push(item);
+        continue;
+      }
       if (await this.isAnswered(batchId, item)) await this.settle(batchId, item);
       else remaining.push(item);
     }
@@ -31,8 +41,10 @@ export class LineResults {
   }
 
   async record(batchId: string, item: PlannedItem, result: ItemResult): Promise<void> {
-    const { index, prompt } = item;
-    if (prompt === undefined) await this.results.record(batchId, index, result);
+    const { index, prompt, part } = item;
+    // What one part cannot be asked, the document cannot.
+    if (part !== undefined && isSuccess(result)) await this.parts.record(batchId, item, part.index, result);
+    else if (prompt === undefined) await this.results.record(batchId, index, result);
     else if (prompt.of === 1) await this.results.record(batchId, index, lineOf([result]));
     else {
       const gathered = gatheredOf(batchId, item);

@@ -1,6 +1,6 @@
 import { ApiError, type PromptEncoder, type TextEncoder, type TextMessage } from '@app/batches';
 import type { Config } from '@app/config';
-import { ChatTemplateError, GgufModel } from '@app/gguf-model';
+import { ChatTemplateError, GgufModel, TokenEnds } from '@app/gguf-model';
 
 /** Injection token of the encoder of prompts (`PromptEncoder`). */
 export const PROMPT_ENCODER = Symbol('PROMPT_ENCODER');
@@ -22,16 +22,22 @@ const LINE_FEED = 0x0a;
 export class ModelPromptEncoder implements PromptEncoder, TextEncoder {
   readonly contextLength: number;
   readonly vocabularySize: number;
+  private readonly ends: TokenEnds;
 
   constructor(private readonly model: GgufModel) {
     this.contextLength = model.hyperparameters.contextLength;
     this.vocabularySize = model.tokenizer.vocabularySize;
+    this.ends = new TokenEnds(model.tokenizer);
   }
 
   encodeText(text: string): Int32Array {
     const { tokenizer } = this.model;
     const bos = tokenizer.addBos && tokenizer.bosToken !== undefined ? [tokenizer.bosToken] : [];
     return Int32Array.from([...bos, ...tokenizer.encode(text)]);
+  }
+
+  tokenEnds(text: string): Uint32Array {
+    return this.ends.of(text);
   }
 
   /** Whether a token's text ends a line. */

@@ -24,6 +24,7 @@ import { FinalizingProcessor } from './finalizing.processor.js';
 import { GroupProcessor } from './group.processor.js';
 import { GroupAnswerer } from './group-answerer.js';
 import { GroupConsumer } from './group-consumer.js';
+import { PartCombiner } from './part-combiner.js';
 import { PlanningProcessor } from './planning.processor.js';
 import { type ModelPromptEncoder, PROMPT_ENCODER } from './prompt-encoder.js';
 import { QueueConsumers } from './queue-consumers.js';
@@ -99,6 +100,7 @@ const provide = (
     ),
     Drain,
     GroupAnswerer,
+    PartCombiner,
     CompletionAnswerer,
     PlanningProcessor,
     GroupProcessor,

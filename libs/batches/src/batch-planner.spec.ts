@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GgufModel } from '@app/gguf-model';
+import { GgufModel, TokenEnds } from '@app/gguf-model';
 import { Cancellations, RedisResultStore } from '@app/results';
 import { FileSystemBlobStore } from '@app/storage';
 import { Queue } from 'bullmq';
@@ -54,11 +54,13 @@ beforeAll(async () => {
   results = new RedisResultStore(redis);
   cancellations = new Cancellations(redis);
   jobs = new BatchJobs(redis);
+  const ends = new TokenEnds(model.tokenizer);
   encoder = {
     vocabularySize: model.tokenizer.vocabularySize,
     contextLength: model.hyperparameters.contextLength,
     encode: async (messages) => Int32Array.from(encodeWhole(messages)),
     encodeText: (text) => Int32Array.from(model.tokenizer.encode(text)),
+    tokenEnds: (text) => ends.of(text),
   };
   const options = {
     model: MODEL,

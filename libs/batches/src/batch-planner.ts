@@ -3,7 +3,7 @@ import type { ExtractionLimits } from '@app/document-text';
 import { type ItemResult, isRedisUnavailable, type ResultStore } from '@app/results';
 import { BlobStorageError, type BlobStore } from '@app/storage';
 import { Logger } from '@nestjs/common';
-import { BATCH_ENDPOINTS, type BatchEndpoint, isBatchEndpoint } from './batch-endpoint.js';
+import { BATCH_ENDPOINTS, type BatchEndpoint, isBatchEndpoint, type PromptMaker } from './batch-endpoint.js';
 import { type BatchJobs, groupPlanKey } from './batch-jobs.js';
 import { type BatchError, type BatchRecord, type BatchStore, endsEarly } from './batch-record.js';
 import {
@@ -19,9 +19,12 @@ import { CUT_OF_ALONE, CUT_OF_SHARED, documentEnd, type EndsLine } from './docum
 import { DocumentReader } from './documents.js';
 import type { FileStore } from './file-record.js';
 import type { GroupPlan, PlannedItem } from './group-plan.js';
+import { LongDocuments } from './long-documents.js';
+import { ApiError } from './openai-error.js';
 import { type PlanManifest, readPlanManifest, writePlanManifest } from './plan-manifest.js';
 import { GROUPING_LIMITS, groupByPrefix } from './prefix-groups.js';
 import type { EncodedRequest, PromptEncoder } from './prompt.js';
+import { shortenedItems } from './shortened-items.js';
 import type { TextEncoder } from './text-plan.js';
 
 /** 16 MB, some 50 ms of sorting. */
@@ -140,8 +143,12 @@ export class BatchPlanner {
     const { contextLength } = this.encoder;
     const { extraction } = this.options;
     const reading = { contextLength, batchId: batch.id, signal, ...(extraction && { extraction }) };
-    const documents = new DocumentReader(this.files, this.blobs, reading);
-    const survey = await surveyBatch(this.blobs, input, documents, {
+    const maker: PromptMaker = {
+      documents: new DocumentReader(this.files, this.blobs, reading),
+      encoder: this.encoder,
+      long: new LongDocuments(this.encoder, contextLength),
+    };
+    const survey = await surveyBatch(this.blobs, input, maker, {
       ...this.options,
       endpoint,
       batchCompression: batch.compression,
@@ -149,8 +156,9 @@ export class BatchPlanner {
     });
     await this.results.expect(batch.id, survey.total);
     for (const [index, result] of survey.refused) await this.results.record(batch.id, index, result);
+    const items = await this.shortened({ input, endpoint }, survey, maker);
     let groups = 0;
-    for await (const plan of this.groups(batch.id, { input, endpoint }, survey, documents, signal)) {
+    for await (const plan of this.groups(batch.id, { input, endpoint }, items, maker, signal)) {
       await this.blobs.put(groupPlanKey(batch.id, groups++), JSON.stringify(plan));
     }
     const manifest: PlanManifest = { model: this.options.model, groups };
@@ -173,19 +181,36 @@ export class BatchPlanner {
     return { input: file.blobKey, endpoint };
   }
 
+  private shortened(
+    { input, endpoint }: BatchInput,
+    survey: BatchSurvey,
+    maker: PromptMaker,
+  ): Promise<readonly SurveyedItem[]> {
+    return shortenedItems(survey.items, this.encoder.contextLength, async (item, long) => {
+      const { request } = await readSurveyedItem(this.blobs, input, endpoint, item);
+      try {
+        return await request.parts(maker, long);
+      } catch (error) {
+        // Its document went meanwhile: encoding it tells.
+        if (error instanceof ApiError) return 0;
+        throw error;
+      }
+    });
+  }
+
   /** Items in the order of how they begin, a window at a time. */
   private async *groups(
     batchId: string,
     input: BatchInput,
-    survey: BatchSurvey,
-    documents: DocumentReader,
+    items: readonly SurveyedItem[],
+    maker: PromptMaker,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<GroupPlan> {
-    const ordered = [...survey.items].sort(byBeginning);
+    const ordered = [...items].sort(byBeginning);
     let window: EncodedItem[] = [];
     let tokens = 0;
     for (const surveyed of ordered) {
-      const encoded = await this.encode(input, surveyed, documents);
+      const encoded = await this.encode(input, surveyed, maker);
       await setImmediate();
       signal?.throwIfAborted();
       if ('result' in encoded) {
@@ -209,12 +234,12 @@ export class BatchPlanner {
   private async encode(
     { input, endpoint }: BatchInput,
     surveyed: SurveyedItem,
-    documents: DocumentReader,
+    maker: PromptMaker,
   ): Promise<{ items: EncodedItem[] } | { result: ItemResult }> {
     const { customId, request } = await readSurveyedItem(this.blobs, input, endpoint, surveyed);
     const { index, compression } = surveyed;
     try {
-      const prompts = await request.encode(documents, this.encoder);
+      const prompts = await request.encode(maker, surveyed);
       const items = prompts.map((encoded, i) => {
         const prompt = endpoint === '/v1/completions' ? { number: i, of: prompts.length } : undefined;
         return { ...encoded, index, customId, compression, prompt };
@@ -253,12 +278,14 @@ export class BatchPlanner {
       model: this.options.model,
       compression: chosenCompression(first.compression, prefixLength, this.options.compression),
       prefix: [...first.ids.subarray(0, prefixLength)],
-      items: items.map(({ index, customId, prompt, ids, options }) => ({
+      items: items.map(({ index, customId, prompt, ids, options, truncation, part }) => ({
         index,
         customId,
         ...(prompt && { prompt }),
         suffix: [...ids.subarray(prefixLength)],
         request: options,
+        ...(truncation && { truncation }),
+        ...(part && { part }),
       })),
       ...(questions && { questions: questions.map(({ ids }) => [...ids.subarray(prefixLength)]) }),
     };

@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import type { ItemResult } from '@app/results';
 import type { BlobStore } from '@app/storage';
-import { type BatchEndpoint, type LineRequest, readLineRequest } from './batch-endpoint.js';
+import { type BatchEndpoint, type LineRequest, type PromptMaker, readLineRequest } from './batch-endpoint.js';
 import { checkEnvelope, readBatchItem, UnreadableLineError } from './batch-item.js';
 import { readBatchLines } from './batch-lines.js';
 import type { BatchError } from './batch-record.js';
@@ -13,8 +13,8 @@ import {
   compressionKey,
   type PolicyBudget,
 } from './compression.js';
-import type { DocumentReader } from './documents.js';
 import { refusedItem, unreadableLine } from './item-outcome.js';
+import type { LongPrompts } from './long-text.js';
 import { ApiError } from './openai-error.js';
 
 /** A valid line, and what is needed to find it again. */
@@ -27,6 +27,10 @@ export interface SurveyedItem {
   readonly compression: CompressionChoice | undefined;
   /** Sorts items that may share a group next to each other. */
   readonly ladder: string;
+  /** Of its prompts, those that do not fit and are shortened. */
+  readonly tooLong: LongPrompts;
+  /** Which part of its document this stands for, from 0, where it is read in parts. */
+  readonly part?: number;
 }
 
 /** What is known of a batch after reading its file once. */
@@ -67,7 +71,7 @@ export interface SurveyOptions {
 export async function surveyBatch(
   blobs: BlobStore,
   blobKey: string,
-  documents: DocumentReader,
+  maker: PromptMaker,
   options: SurveyOptions,
 ): Promise<BatchSurvey> {
   const items: SurveyedItem[] = [];
@@ -90,9 +94,10 @@ export async function surveyBatch(
       const request = readLineRequest(options.endpoint, item.body);
       if (request.model !== options.model) throw ApiError.modelNotFound(request.model);
       const compression = askedCompression(request.compression, options.batchCompression, options.compression);
-      const ladder = compressionKey(compression) + (await request.ladder(documents));
+      const ladder = compressionKey(compression) + (await request.ladder(maker.documents));
+      const tooLong = await request.measure(maker);
       const { index, line: number, start, length } = line;
-      items.push({ index, line: number, start, length, compression, ladder });
+      items.push({ index, line: number, start, length, compression, ladder, tooLong });
     } catch (error) {
       refused.set(line.index, refusal(line.line, customId, error));
     }

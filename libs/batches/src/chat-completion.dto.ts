@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { policyNames, UnknownPolicyError } from '@app/kv-policy';
 import { plainToInstance, Transform, Type } from 'class-transformer';
 import {
@@ -22,6 +23,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { type CompressionRequest, QUESTIONS, type Questions, READINGS, type Reading } from './compression.js';
+import { TRUNCATIONS, type Truncation } from './truncation.js';
 
 /** What of a chat completion request Longhaul acts on; the body of one batch line. */
 export interface ChatCompletionRequest {
@@ -43,6 +45,7 @@ export interface ChatCompletionRequest {
   logit_bias?: Record<string, number>;
   response_format?: ResponseFormat;
   compression?: CompressionRequest;
+  truncation?: Truncation;
 }
 
 /** What the answer must be; JSON is held to by constrained decoding. */
@@ -346,6 +349,11 @@ export class ChatCompletionDto {
   @ValidateNested()
   @Type(() => CompressionDto)
   compression?: CompressionDto;
+
+  /** What becomes of a document that does not fit the context. */
+  @IsOptional()
+  @IsIn(TRUNCATIONS, { message: `truncation must be one of ${TRUNCATIONS.join(', ')}` })
+  truncation?: Truncation;
 
   @IsOptional()
   @IsObject({ message: 'response_format must be an object {"type": "json_object"}' })

@@ -1,5 +1,7 @@
 import type { ChatCompletionRequest } from './chat-completion.dto.js';
 import type { CompressionChoice } from './compression.js';
+import type { DocumentFrame } from './document-frame.js';
+import type { TruncationUsage } from './truncation.js';
 
 /** Everything a worker needs to answer one document group; written to the blob store as JSON by the planner. */
 export interface GroupPlan {
@@ -26,7 +28,56 @@ export interface PlannedItem {
   readonly suffix: readonly number[];
   /** The request without its messages. */
   readonly request: ItemOptions;
+  /** Where its document did not fit the context. */
+  readonly truncation?: TruncationUsage;
+  /** Of a document that is read in parts: which one this is. The item is answered by combining the answers to all. */
+  readonly part?: PlannedPart;
+  /** Of the prompt that combines: what was answered before. */
+  readonly combined?: CombinedAnswers;
+}
+
+export interface PlannedPart {
+  /** From 0; answers that were combined on the way are parts of their own, from `of` on. */
+  readonly index: number;
+  /** Parts of the document. */
+  readonly of: number;
+  readonly combination: Combination;
+}
+
+/** What it takes to combine the answers to the parts of a document. */
+export interface Combination {
+  /** The client's messages around the answers. */
+  readonly frame: DocumentFrame;
+  /** The client's request. */
+  readonly request: ItemOptions;
+  /** What was asked of caches. */
+  readonly compression?: CompressionChoice;
+  /** Tokens of the document. */
+  readonly tokens: number;
+}
+
+/** What went into a combined answer. */
+export interface CombinedAnswers {
+  readonly parts: readonly PartAnswer[];
+  /** Of all runs before the last. */
+  readonly usage: RunUsage;
+}
+
+/** The answer to one part, as reported in the result. */
+export interface PartAnswer {
+  readonly index: number;
+  /** Of this part of the document. */
+  readonly tokens: number;
+  readonly content: string;
+  readonly finish_reason: string;
+}
+
+/** What runs took together. */
+export interface RunUsage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
 }
 
 /** What of a request still matters once its prompt has been turned into token ids. */
-export type ItemOptions = Omit<ChatCompletionRequest, 'messages' | 'compression'>;
+export type ItemOptions = Omit<ChatCompletionRequest, 'messages' | 'compression' | 'truncation'>;

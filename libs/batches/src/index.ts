@@ -25,8 +25,10 @@ export {
   type ContentPart,
 } from './chat-completion.dto.js';
 export { planChat } from './chat-plan.js';
+export { type CombiningStep, nextStep } from './combination.js';
 export { completionSeconds } from './completion-window.js';
 export type { CompressionChoice, CompressionRequest } from './compression.js';
+export { type DocumentFrame, fillFrame } from './document-frame.js';
 export { DocumentReader, type DocumentReaderOptions, type TextMessage } from './documents.js';
 export {
   FILE_PURPOSES,
@@ -40,11 +42,22 @@ export {
 } from './file-record.js';
 export { FileRemover } from './file-remover.js';
 export { RedisFileStore } from './file-store.redis.js';
-export type { GroupPlan, ItemOptions, PlannedItem } from './group-plan.js';
+export type {
+  CombinedAnswers,
+  GroupPlan,
+  ItemOptions,
+  PartAnswer,
+  PlannedItem,
+  PlannedPart,
+  RunUsage,
+} from './group-plan.js';
 export { answeredItem, refusedItem } from './item-outcome.js';
 export { isTooDeep } from './json-depth.js';
+export { mapOptions } from './long-chat.js';
+export { combineText, type PartialAnswer } from './map-reduce-prompts.js';
 export { ApiError, type OpenAiErrorBody, type OpenAiErrorType } from './openai-error.js';
 export { parseChatCompletion, parseCompressionRequest, parseTextCompletion } from './parse-request.js';
+export { planAlone } from './plan-alone.js';
 export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';
 export { systemFingerprint } from './system-fingerprint.js';
@@ -57,3 +70,5 @@ export {
   totalUsage,
 } from './text-completion-body.js';
 export { planText, type TextEncoder } from './text-plan.js';
+export type { DocumentTokenizer } from './tokenized-document.js';
+export { TRUNCATIONS, type Truncation, type TruncationUsage } from './truncation.js';

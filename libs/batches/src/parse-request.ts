@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { type ClassConstructor, plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
 import { ChatCompletionDto, type ChatCompletionRequest, CompressionDto } from './chat-completion.dto.js';

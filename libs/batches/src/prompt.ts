@@ -1,10 +1,12 @@
 import type { ChatCompletionRequest } from './chat-completion.dto.js';
 import { MAX_BYTES_PER_TOKEN, type TextMessage } from './documents.js';
-import type { ItemOptions } from './group-plan.js';
+import type { ItemOptions, PlannedPart } from './group-plan.js';
 import { ApiError } from './openai-error.js';
+import type { DocumentTokenizer } from './tokenized-document.js';
+import type { TruncationUsage } from './truncation.js';
 
 /** Turns chats into the token ids that the model is given. */
-export interface PromptEncoder {
+export interface PromptEncoder extends DocumentTokenizer {
   /** Positions the model has. */
   readonly contextLength: number;
   /** Tokens the model has. */
@@ -17,6 +19,10 @@ export interface PromptEncoder {
 export interface EncodedRequest {
   readonly ids: Int32Array;
   readonly options: ItemOptions;
+  /** Where the document did not fit. */
+  readonly truncation?: TruncationUsage;
+  /** Where this is one of the parts of a document. */
+  readonly part?: PlannedPart;
 }
 
 /**
@@ -28,16 +34,9 @@ export async function encodeRequest(
   messages: readonly TextMessage[],
   encoder: PromptEncoder,
 ): Promise<EncodedRequest> {
-  const { messages: _messages, compression: _compression, ...options } = request;
-  const limit = request.max_completion_tokens === undefined ? 'max_tokens' : 'max_completion_tokens';
-  const asked = request[limit];
-  if (asked !== undefined && asked > encoder.contextLength) {
-    const found = `${limit} is too large: ${asked}. This model's maximum context length is ${encoder.contextLength} tokens.`;
-    throw ApiError.invalid(found, limit, 'invalid_value');
-  }
-  checkBiasedTokens(request.logit_bias, encoder.vocabularySize);
+  const options = optionsOf(request, encoder);
   // Without a limit the answer gets what is left, and something must be left.
-  const answer = asked ?? 1;
+  const answer = answerLimit(request) ?? 1;
   const { contextLength } = encoder;
   // Encoding blocks the event loop: what is far too long is refused before.
   const fewest = fewestTokens(messages);
@@ -46,6 +45,29 @@ export async function encodeRequest(
   if (ids.length + answer > contextLength) throw contextOverflow(contextLength, ids.length, answer);
   return { ids, options };
 }
+
+/**
+ * What of a request matters beside its messages.
+ * @throws ApiError (400) where the model has no such tokens, or not as many
+ */
+export function optionsOf(
+  request: ChatCompletionRequest,
+  { contextLength, vocabularySize }: Pick<PromptEncoder, 'contextLength' | 'vocabularySize'>,
+): ItemOptions {
+  const { messages: _messages, compression: _compression, truncation: _truncation, ...options } = request;
+  const limit = request.max_completion_tokens === undefined ? 'max_tokens' : 'max_completion_tokens';
+  const asked = request[limit];
+  if (asked !== undefined && asked > contextLength) {
+    const found = `${limit} is too large: ${asked}. This model's maximum context length is ${contextLength} tokens.`;
+    throw ApiError.invalid(found, limit, 'invalid_value');
+  }
+  checkBiasedTokens(request.logit_bias, vocabularySize);
+  return options;
+}
+
+/** Most tokens of the answer; undefined where the request names no limit. */
+export const answerLimit = (request: ItemOptions): number | undefined =>
+  request.max_completion_tokens ?? request.max_tokens;
 
 /** @throws ApiError (400) that names the first token that is none */
 export function checkBiasedTokens(bias: Readonly<Record<string, number>> | undefined, vocabularySize: number): void {

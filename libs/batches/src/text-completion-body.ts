@@ -1,3 +1,5 @@
+import type { TruncationUsage } from './truncation.js';
+
 /** One choice of a complete answer, in the words of a chat completion. */
 export interface ChatChoice {
   readonly message: { readonly content: string };
@@ -20,6 +22,7 @@ export interface AnsweredPrompt extends ChatBody {
     readonly completion_tokens: number;
     readonly total_tokens: number;
     readonly prompt_tokens_details: { readonly cached_tokens: number };
+    readonly truncation?: TruncationUsage;
   };
 }
 
@@ -80,10 +83,19 @@ export function textCompletionBody(id: string, answers: readonly AnsweredPrompt[
 export function totalUsage(answers: readonly AnsweredPrompt[]) {
   const sum = (count: (usage: AnsweredPrompt['usage']) => number): number =>
     answers.reduce((total, { usage }) => total + count(usage), 0);
+  const cut = answers.find(({ usage }) => usage.truncation)?.usage.truncation;
   return {
     prompt_tokens: sum((usage) => usage.prompt_tokens),
     completion_tokens: sum((usage) => usage.completion_tokens),
     total_tokens: sum((usage) => usage.total_tokens),
     prompt_tokens_details: { cached_tokens: sum((usage) => usage.prompt_tokens_details.cached_tokens) },
+    // Of the prompts that were cut.
+    ...(cut && {
+      truncation: {
+        mode: cut.mode,
+        tokens: sum(({ truncation }) => truncation?.tokens ?? 0),
+        kept: sum(({ truncation }) => truncation?.kept ?? 0),
+      },
+    }),
   };
 }

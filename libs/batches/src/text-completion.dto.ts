@@ -3,6 +3,7 @@ import {
   ArrayMaxSize,
   Equals,
   IsArray,
+  IsIn,
   IsInt,
   IsNotEmpty,
   IsNumber,
@@ -24,6 +25,7 @@ import {
   MAX_STOP_STRINGS,
 } from './chat-completion.dto.js';
 import type { CompressionRequest } from './compression.js';
+import type { Truncation } from './truncation.js';
 
 /** What of a request to `/v1/completions` Longhaul acts on. */
 export interface TextCompletionRequest {
@@ -43,7 +45,12 @@ export interface TextCompletionRequest {
   /** By token id. */
   logit_bias?: Record<string, number>;
   compression?: CompressionRequest;
+  truncation?: TextTruncation;
 }
+
+/** A plain text does not tell which of its words ask, so that there is nothing to ask each part. */
+export type TextTruncation = Exclude<Truncation, 'map_reduce'>;
+const TEXT_TRUNCATIONS: readonly TextTruncation[] = ['error', 'middle'];
 
 /** As many as a batch of this endpoint's usual size; more of them are a batch. */
 const MAX_PROMPTS = 128;
@@ -147,4 +154,12 @@ export class TextCompletionDto {
   @ValidateNested()
   @Type(() => CompressionDto)
   compression?: CompressionDto;
+
+  @IsOptional()
+  @IsIn(TEXT_TRUNCATIONS, {
+    message:
+      `truncation must be one of ${TEXT_TRUNCATIONS.join(', ')} here: ` +
+      "'map_reduce' needs a document and a question about it, which only /v1/chat/completions tells apart",
+  })
+  truncation?: TextTruncation;
 }

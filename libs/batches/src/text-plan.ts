@@ -1,12 +1,15 @@
 import { askedCompression, chosenCompression, type PolicyBudget } from './compression.js';
 import type { GroupPlan, ItemOptions } from './group-plan.js';
+import { LongDocuments, sharedReserves } from './long-documents.js';
+import { cutText, cutTokens, type LongPrompts, measureText, textParam } from './long-text.js';
 import { ApiError } from './openai-error.js';
 import { groupByPrefix } from './prefix-groups.js';
 import { checkBiasedTokens, contextOverflow, type EncodedRequest, fewestTokens } from './prompt.js';
 import { DEFAULT_MAX_TOKENS, type TextCompletionRequest } from './text-completion.dto.js';
+import type { DocumentTokenizer } from './tokenized-document.js';
 
 /** Turns plain text into the token ids that the model is given. */
-export interface TextEncoder {
+export interface TextEncoder extends DocumentTokenizer {
   readonly contextLength: number;
   readonly vocabularySize: number;
   /** As the model was trained to begin a text: with BOS where it wants one. */
@@ -18,9 +21,15 @@ const MIN_TOKENS = 2;
 
 /**
  * Encodes the prompts of a request and checks that each fits, with its answer.
+ * @param tooLong those that are cut, as `measureText` found them
  * @throws ApiError (400)
  */
-export function encodeTextRequest(request: TextCompletionRequest, encoder: TextEncoder): EncodedRequest[] {
+export async function encodeTextRequest(
+  request: TextCompletionRequest,
+  encoder: TextEncoder,
+  long: LongDocuments,
+  tooLong: LongPrompts,
+): Promise<EncodedRequest[]> {
   const answer = request.max_tokens ?? DEFAULT_MAX_TOKENS;
   checkBiasedTokens(request.logit_bias, encoder.vocabularySize);
   const options: ItemOptions = {
@@ -38,23 +47,44 @@ export function encodeTextRequest(request: TextCompletionRequest, encoder: TextE
     ]),
     ...(request.logprobs !== undefined && { logprobs: true, top_logprobs: request.logprobs }),
   };
-  return request.prompt.map((prompt, i) => ({
-    ids: encodePrompt(prompt, request.prompt.length === 1 ? 'prompt' : `prompt[${i}]`, answer, encoder),
-    options,
-  }));
+  const encoded: EncodedRequest[] = [];
+  for (const [i, prompt] of request.prompt.entries()) {
+    const item = tooLong[i];
+    if (typeof prompt === 'string' && item !== undefined) {
+      encoded.push({ ...(await cutText(prompt, item, request, encoder, long)), options });
+      continue;
+    }
+    const cut =
+      request.truncation === 'middle' && typeof prompt !== 'string' && cutTokens(prompt, answer, encoder.contextLength);
+    const ids = encodePrompt(cut || prompt, textParam(request, i), answer, encoder);
+    const truncation = cut && ({ mode: 'middle', tokens: prompt.length, kept: cut.length } as const);
+    encoded.push({ ids, options, ...(truncation && { truncation }) });
+  }
+  return encoded;
 }
 
 /**
  * The plans of a text completion: its prompts are the items, those that begin alike share a group.
  * @throws ApiError (400)
  */
-export function planText(
+export async function planText(
   completionId: string,
   request: TextCompletionRequest,
   encoder: TextEncoder,
   configured: PolicyBudget,
-): GroupPlan[] {
-  const prompts = encodeTextRequest(request, encoder);
+): Promise<GroupPlan[]> {
+  const long = new LongDocuments(encoder, encoder.contextLength);
+  const measured = await measureText(request, encoder, long);
+  const shared = sharedReserves(
+    measured.filter((item) => item !== undefined),
+    encoder.contextLength,
+  );
+  const prompts = await encodeTextRequest(
+    request,
+    encoder,
+    long,
+    measured.map((item) => item && shared(item)),
+  );
   const asked = askedCompression(request.compression, undefined, configured);
   return groupByPrefix(prompts.map(({ ids }) => ids)).map(({ members, prefixLength }) => ({
     batchId: completionId,
@@ -66,6 +96,7 @@ export function planText(
       customId: completionId,
       suffix: [...prompts[index]!.ids.subarray(prefixLength)],
       request: prompts[index]!.options,
+      ...(prompts[index]!.truncation && { truncation: prompts[index]!.truncation }),
     })),
   }));
 }

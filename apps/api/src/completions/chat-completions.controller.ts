@@ -41,7 +41,11 @@ export class ChatCompletionsController {
       grow: (index, { text, logprobs }) =>
         choice(index, { content: text }, logprobs.length > 0 ? { content: logprobs, refusal: null } : null, null),
       end: (index, finishReason) => choice(index, {}, null, finishReason),
-      usage: ([body]) => (includeUsage ? chunk([], (body as { usage: object }).usage) : undefined),
+      usage: ([body]) => {
+        if (!includeUsage) return undefined;
+        const { usage, parts } = body as { usage: object; parts?: object };
+        return { ...chunk([], usage), ...(parts && { parts }) };
+      },
     };
   }
 }
