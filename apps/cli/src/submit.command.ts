@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { endpointOf } from './batch-endpoint.js';
 import { UsageError } from './cli-error.js';
 import { LONGHAUL } from './command-name.js';
@@ -20,6 +20,7 @@ interface SubmitOptions {
   readonly maxTokens: number;
   readonly temperature: number;
   readonly system?: string;
+  readonly truncation?: string;
   readonly compression?: { policy: string; budget?: number };
   readonly reusable?: true;
   readonly window: string;
@@ -34,7 +35,7 @@ Examples:
   ${LONGHAUL} submit batch.jsonl`;
 
 /** Options that a batch file's lines have for themselves. */
-const OF_QUESTIONS = ['model', 'maxTokens', 'temperature', 'system'] as const;
+const OF_QUESTIONS = ['model', 'maxTokens', 'temperature', 'system', 'truncation'] as const;
 
 /** `longhaul submit`: makes a batch of a JSONL file, or of questions and documents. */
 export function submitCommand(): Command {
@@ -51,6 +52,12 @@ export function submitCommand(): Command {
     .option('--max-tokens <n>', 'longest answer', wholeNumber(1), 256)
     .option('--temperature <t>', '0 for the likeliest words, up to 2 for surprising ones', temperature, 0)
     .option('--system <text>', 'what the model is told before each document')
+    .addOption(
+      new Option(
+        '--truncation <mode>',
+        "a document longer than the model's context: an error, without its middle, or part by part",
+      ).choices(['error', 'middle', 'map_reduce']),
+    )
     .option(
       '--compression <policy:budget>',
       'what is kept of each document, such as calibrated-merge:0.35',
@@ -123,7 +130,7 @@ async function submitQuestions(
   options: SubmitOptions,
 ): Promise<Batch> {
   const more = documents.length > 1 ? ` and ${documents.length - 1} more` : '';
-  const { model, system, maxTokens, temperature } = options;
+  const { model, system, maxTokens, temperature, truncation } = options;
   return new Uploads(client).keepIf(async (uploads) => {
     const uploaded: { id: string; file_id: string }[] = [];
     for (const [i, { name, path, fileId }] of documents.entries()) {
@@ -138,7 +145,7 @@ async function submitQuestions(
       questions,
       ...(model !== undefined && { model }),
       ...(system !== undefined && { system }),
-      options: { max_completion_tokens: maxTokens, temperature },
+      options: { max_completion_tokens: maxTokens, temperature, ...(truncation !== undefined && { truncation }) },
       ...batchOptions(options, `${basename(documents[0]!.name)}${more}`),
     });
   });
