@@ -25,6 +25,12 @@ export interface CompressionChoice extends PolicyBudget {
   readonly reading: Reading;
 }
 
+/** What an item asks for. */
+export interface AskedCompression extends CompressionChoice {
+  /** Neither policy nor budget was named, only how to go about it: a short prefix stays whole. */
+  readonly unnamed?: true;
+}
+
 /** Nothing is compressed, so nothing depends on the questions. */
 const FULL: CompressionChoice = { policy: 'full', budget: 1, questions: 'seen', reading: 'exact' };
 
@@ -36,7 +42,7 @@ export interface CompressionRequest {
   reading?: Reading;
 }
 
-/** A shorter prefix stays whole where nothing was asked: there is little to win. */
+/** A shorter prefix stays whole where no policy and no budget was asked for: there is little to win. */
 export const MIN_COMPRESSED_TOKENS = 1024;
 
 /** What a line asks for, completed from its batch and then from the configuration; undefined where neither asks. */
@@ -44,25 +50,27 @@ export function askedCompression(
   line: CompressionRequest | undefined,
   batch: CompressionRequest | undefined,
   configured: PolicyBudget,
-): CompressionChoice | undefined {
+): AskedCompression | undefined {
   if (!line && !batch) return undefined;
+  const named = [line, batch].some((one) => one?.policy !== undefined || one?.budget !== undefined);
   const policy = line?.policy ?? batch?.policy ?? configured.policy;
   const budget = line?.budget ?? batch?.budget ?? configured.budget;
   const questions = line?.questions ?? batch?.questions ?? 'seen';
   const reading = line?.reading ?? batch?.reading ?? 'exact';
-  return policy === 'full' ? FULL : { policy, budget, questions, reading };
+  return policy === 'full' ? FULL : { policy, budget, questions, reading, ...(!named && { unnamed: true }) };
 }
 
 /** Equal for items that ask for the same: only they can share a cache. */
-export const compressionKey = (asked: CompressionChoice | undefined): string =>
-  asked ? `${asked.policy}:${asked.budget}:${asked.questions}:${asked.reading}` : '';
+export const compressionKey = (asked: AskedCompression | undefined): string =>
+  asked ? `${asked.policy}:${asked.budget}:${asked.questions}:${asked.reading}${asked.unnamed ? ':unnamed' : ''}` : '';
 
 /** What a prefix gets. */
 export function chosenCompression(
-  asked: CompressionChoice | undefined,
+  asked: AskedCompression | undefined,
   prefixTokens: number,
   configured: PolicyBudget,
 ): CompressionChoice {
-  if (asked) return asked;
-  return prefixTokens < MIN_COMPRESSED_TOKENS ? FULL : { ...configured, questions: 'seen', reading: 'exact' };
+  if ((!asked || asked.unnamed) && prefixTokens < MIN_COMPRESSED_TOKENS) return FULL;
+  const { policy, budget, questions, reading } = asked ?? { ...configured, questions: 'seen', reading: 'exact' };
+  return { policy, budget, questions, reading };
 }
