@@ -205,10 +205,11 @@ export class GroupAnswerer {
   }
 
   private async record({ batchId }: GroupPlan, item: PlannedItem, result: ItemResult): Promise<void> {
-    const { index, customId } = item;
+    const { index, customId, part } = item;
     await this.lines.record(batchId, item, result);
+    const which = part === undefined ? '' : ` part=${part.index}`;
     this.logger.log(
-      `${result.response?.status_code === 200 ? 'answered' : 'failed'} batch=${batchId} item=${index} custom_id=${customId}`,
+      `${result.response?.status_code === 200 ? 'answered' : 'failed'} batch=${batchId} item=${index}${which} custom_id=${customId}`,
     );
   }
 
