@@ -81,9 +81,14 @@ export async function scoreQuestions(
 ): Promise<void> {
   for (const packed of pack(questions, PREFILL_CHUNK)) {
     await checkpoint();
-    const row = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
-    const weights = new Map<AttentionKind, Float32Array>([['questions', row]]);
-    addAttention(cache, weights, await session.run(readingFeeds(cache, { sequences: packed, weights, logits: false })));
+    const counted = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
+    const run = { sequences: packed, weights: new Map(), questions: counted, logits: false };
+    const sums = cache.heads.map((_, index) => IO.questionSum(...layerAndHead(cache, index)));
+    const outputs = await session.run(readingFeeds(cache, run), sums);
+    // The first column is what the questions' own blocks received.
+    for (const [index, head] of cache.heads.entries()) {
+      head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
+    }
   }
 }
 
@@ -150,9 +155,12 @@ function addAttention(
 ): void {
   const kinds = [...weights.keys()];
   if (kinds.length === 0) return;
-  const { kvHeads } = cache.shape;
   for (const [index, head] of cache.heads.entries()) {
-    const name = IO.attentionSum(Math.floor(index / kvHeads), index % kvHeads);
-    head.addAttention(kinds, data(outputs, name));
+    head.addAttention(kinds, data(outputs, IO.attentionSum(...layerAndHead(cache, index))));
   }
 }
+
+const layerAndHead = ({ shape: { kvHeads } }: ReadingCache, index: number): [layer: number, head: number] => [
+  Math.floor(index / kvHeads),
+  index % kvHeads,
+];

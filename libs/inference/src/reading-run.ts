@@ -12,6 +12,8 @@ export interface ReadingRun {
   readonly sequences: readonly (readonly number[])[];
   /** How much each token counts in each kind of attention that is gathered. */
   readonly weights: ReadonlyMap<AttentionKind, Float32Array>;
+  /** Instead, how much each token of questions counts, where the run is for their attention alone. */
+  readonly questions?: Float32Array;
   /** Whether logits are wanted after every token. */
   readonly logits: boolean;
 }
@@ -37,6 +39,7 @@ export function readingFeeds(cache: ReadingCache, run: ReadingRun): InferenceSes
     [IO.logitRows]: integers(rows, [rows.length]),
     ...blockFeeds(starts, blocks, block),
     ...scoredQueries([...run.weights.values()], starts, queryHeads / kvHeads),
+    ...askedRows(run.questions, n, queryHeads / kvHeads),
   };
   for (const [index, entries] of cache.heads.entries()) {
     const [layer, head] = [Math.floor(index / kvHeads), index % kvHeads];
@@ -105,5 +108,15 @@ function scoredQueries(
     [IO.scoredRows]: integers(rows, [rows.length]),
     [IO.scoredBias]: new Tensor('float32', bias, [rows.length, n]),
     [IO.queryWeight]: new Tensor('float32', Float32Array.from(values), [weights.length, rows.length]),
+  };
+}
+
+/** How much each query row counts in a run of questions: the same in every query head of a group. */
+function askedRows(questions: Float32Array | undefined, n: number, group: number): InferenceSession.FeedsType {
+  const weights = new Float32Array(questions === undefined ? 0 : group * n);
+  if (questions !== undefined) for (let head = 0; head < group; head++) weights.set(questions, head * n);
+  return {
+    [IO.asksOnly]: new Tensor('bool', [questions !== undefined], [1]),
+    [IO.rowWeight]: new Tensor('float32', weights, [1, weights.length]),
   };
 }

@@ -28,6 +28,10 @@ interface PrefillValues {
   readonly column: Value;
   readonly keyHeads: Value;
   readonly perQueryHead: Value;
+  /** Whether the run is one of questions; how much its rows count; and what other runs give in the place of their sums. */
+  readonly asksOnly: Value;
+  readonly rowWeight: Value;
+  readonly noSum: Value;
   /** One scalar index a KV head, for Gather. */
   readonly headIndex: readonly Value[];
   /** Axes, and sizes of Split. */
@@ -99,6 +103,9 @@ export function prefillAttention(graph: GraphBuilder, step: StepValues): Attenti
     column: whole('shape_column', kvHeads, -1, 1),
     keyHeads: whole('shape_key_heads', -1, kvHeads, headSize),
     perQueryHead: whole('shape_per_query_head', queryHeads, -1, headSize),
+    asksOnly: graph.input(IO.asksOnly, 'bool', [1]),
+    rowWeight: graph.input(IO.rowWeight, 'float', [1, 'rows']),
+    noSum: graph.floats('no_sum', [], [1, 0]),
     headIndex: Array.from({ length: kvHeads }, (_, head) => graph.integers(`head_${head}`, [head], [])),
     first: whole('first_axis', 0),
     last: whole('last_axis', -1),
@@ -199,6 +206,8 @@ function attendBlocks(
 /**
  * One KV head's part `[1, group * n, D + 1]` of query `[1, group * n, D + 2 + blocks]`, the last column the share of the
  * query's own block. Own keys `[kvHeads, n, D + 2 + blocks]` and values `[kvHeads, n, D + 1]` are those of the run's tokens.
+ * Questions have few queries, one tile's worth, which one thread would work on alone, and all of them count in the sums: so
+ * their scores are written out (8,000 entries, 40 tokens: 0.30 s instead of 0.65; 128 tokens: 0.8 instead of 1.4).
  */
 function attendAllBefore(
   graph: GraphBuilder,
@@ -227,12 +236,36 @@ function attendAllBefore(
   ]);
   const keys = join('keys', [join('prefix_keys', [prefixKey, columns], 1), own('own_key', ownKeys)], 0);
   const joined = join('values', [join('prefix_values', [prefixValue, isBlock], 1), own('own_value', ownValues)], 0);
-  return graph.node(
-    `${at}/MultiHeadAttention`,
-    'MultiHeadAttention',
-    [query, batch('key_batch', keys), batch('value_batch', joined)],
-    { domain: 'com.microsoft', attributes: { num_heads: 1, scale: { float: values.scale } } },
+  const { scale } = values;
+  const sum = IO.questionSum(layer, head);
+  const [output] = graph.conditional(
+    `${at}/If`,
+    values.asksOnly,
+    [`${at}/output`, sum],
+    () => {
+      const scores = graph.node(`${at}/question_scores`, 'FusedMatMul', [query, keys], {
+        domain: 'com.microsoft',
+        attributes: { transB: 1, alpha: { float: scale } },
+      });
+      const shares = graph.node(`${at}/question_shares`, 'Softmax', [scores], { attributes: { axis: -1 } });
+      const rows = graph.node(`${at}/question_rows`, 'Squeeze', [shares, values.first]);
+      return [
+        graph.node(`${at}/question_output`, 'MatMul', [shares, joined]),
+        graph.node(`${at}/question_sum`, 'MatMul', [values.rowWeight, rows]),
+      ];
+    },
+    () => [
+      graph.node(
+        `${at}/MultiHeadAttention`,
+        'MultiHeadAttention',
+        [query, batch('key_batch', keys), batch('value_batch', joined)],
+        { domain: 'com.microsoft', attributes: { num_heads: 1, scale: { float: scale } } },
+      ),
+      graph.node(`${at}/no_sum`, 'Identity', [values.noSum]),
+    ],
   );
+  graph.output(sum, 'float', [1, 'columns']);
+  return output as Value;
 }
 
 /**

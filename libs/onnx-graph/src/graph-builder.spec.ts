@@ -36,6 +36,30 @@ describe('graph builder', () => {
     await session.release();
   });
 
+  test('a condition chooses the graph that runs, on values from outside it', async () => {
+    const graph = new GraphBuilder('choice', false);
+    const x = graph.input('x', 'float', [2]);
+    const condition = graph.input('negate', 'bool', [1]);
+    const two = graph.float('two', 2);
+    const chosen = graph.conditional(
+      '/choice',
+      condition,
+      ['y'],
+      () => [graph.node('/neg', 'Neg', [x])],
+      () => [graph.node('/twice', 'Mul', [graph.node('/twice/in', 'Identity', [x]), two])],
+    );
+    graph.output(chosen[0] as string, 'float', [2]);
+    expect(() => graph.node('/neg', 'Neg', [x])).toThrow(DuplicateNameError);
+    const session = await InferenceSession.create(graph.encode());
+    const run = async (negate: boolean) => {
+      const feeds = { x: new Tensor('float32', [1, 2], [2]), negate: new Tensor('bool', [negate], [1]) };
+      return Array.from(((await session.run(feeds))['y'] as Tensor).data as Float32Array);
+    };
+    expect(await run(true)).toEqual([-1, -2]);
+    expect(await run(false)).toEqual([2, 4]);
+    await session.release();
+  });
+
   test('a name used twice throws, whatever it names', () => {
     const graph = new GraphBuilder('twice');
     graph.input('x', 'float', [1]);

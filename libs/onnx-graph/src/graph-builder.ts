@@ -8,6 +8,7 @@ export const ELEMENT = {
   float: DataType.FLOAT,
   int64: DataType.INT64,
   int8: DataType.INT8,
+  bool: DataType.BOOL,
   uint8: DataType.UINT8,
 } as const;
 export type ElementType = keyof typeof ELEMENT;
@@ -52,7 +53,7 @@ const OPSET = 21;
 export class GraphBuilder {
   private readonly names = new Set<string>();
   private readonly weights = new Map<string, ExternalTensor>();
-  private readonly nodes: onnx.INodeProto[] = [];
+  private nodes: onnx.INodeProto[] = [];
   private readonly initializers: onnx.ITensorProto[] = [];
   private readonly inputs: onnx.IValueInfoProto[] = [];
   private readonly outputs: onnx.IValueInfoProto[] = [];
@@ -102,16 +103,17 @@ export class GraphBuilder {
     return name;
   }
 
+  /** The same of floats. */
+  floats(name: string, values: readonly number[], dims: readonly number[] = [values.length]): Value {
+    this.claim(name);
+    const rawData = new Uint8Array(Float32Array.from(values).buffer);
+    this.initializers.push({ name, dataType: DataType.FLOAT, dims: [...dims], rawData });
+    return name;
+  }
+
   /** A scalar constant held in the graph itself. */
   float(name: string, value: number): Value {
-    this.claim(name);
-    this.initializers.push({
-      name,
-      dataType: DataType.FLOAT,
-      dims: [],
-      rawData: new Uint8Array(Float32Array.of(value).buffer),
-    });
-    return name;
+    return this.floats(name, [value], []);
   }
 
   /** A scalar code held in the graph itself. */
@@ -144,6 +146,33 @@ export class GraphBuilder {
       output: [...outputs],
       attribute: Object.entries(options.attributes ?? {}).map(([key, value]) => attribute(key, value)),
     });
+    return [...outputs];
+  }
+
+  /**
+   * Adds a node that runs one of two graphs, both of which may read every value before it.
+   * @param condition bool `[1]`
+   * @param outputs names of what either gives, floats
+   */
+  conditional(
+    name: string,
+    condition: Value,
+    outputs: readonly string[],
+    whenTrue: () => readonly Value[],
+    whenFalse: () => readonly Value[],
+  ): Value[] {
+    const branch = (key: string, build: () => readonly Value[]): onnx.IAttributeProto => {
+      const outside = this.nodes;
+      this.nodes = [];
+      const output = build().map((value) => valueInfo(value, 'float', undefined));
+      const graph = { name: `${name}/${key}`, node: this.nodes, output };
+      this.nodes = outside;
+      return { name: key, type: AttributeType.GRAPH, g: graph };
+    };
+    const attributes = [branch('then_branch', whenTrue), branch('else_branch', whenFalse)];
+    this.claim(name);
+    for (const output of outputs) this.claim(output);
+    this.nodes.push({ name, opType: 'If', input: [condition], output: [...outputs], attribute: attributes });
     return [...outputs];
   }
 

@@ -33,6 +33,10 @@ export const IO = {
   scoredBias: 'scored_bias',
   /** float `[s, r]`: how much each of them counts in each of s sums of attention; s may be 0 (prefill graph) */
   queryWeight: 'query_weight',
+  /** bool `[1]`: whether the run is one of questions, for the attention of all its queries alone (prefill graph) */
+  asksOnly: 'asks_only',
+  /** float `[1, group * n]`: how much each query row of such a run counts, else `[1, 0]` (prefill graph) */
+  rowWeight: 'row_weight',
   /** int64 `[1]` r: the n tokens of a run are those of n / r items, r in a row each (decode graphs) */
   rowsPerItem: 'rows_per_item',
   /** int64 `[kvHeads * slots]` query rows of each KV head and slot (decode graphs) */
@@ -59,6 +63,8 @@ export const IO = {
   newEntries: 'new_entries',
   /** float `[s, M + n]` attention received, summed over the n queries and the query heads of the KV head by `queryWeight` (prefill graph) */
   attentionSum: (layer: number, head: number) => `attention_sum.${layer}.${head}`,
+  /** float `[1, 1 + M + n]` the same by `rowWeight` for a run of questions, what the queries' own blocks received first; else empty (prefill graph) */
+  questionSum: (layer: number, head: number) => `question_sum.${layer}.${head}`,
 } as const;
 
 /** Added to scores that must not count: far beyond any score, and small enough for the sum to be finite. */
