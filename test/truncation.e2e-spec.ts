@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type OpenAI from 'openai';
 import { toFile } from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -20,7 +22,7 @@ let file: string;
 
 beforeAll(async () => {
   redis = await startRedis();
-  longhaul = await startLonghaul(redis.url, { LONGHAUL_LOCK_SECONDS: '1' }, (dataDir) => {
+  longhaul = await startLonghaul(redis.url, { LONGHAUL_LOCK_SECONDS: '2' }, (dataDir) => {
     const model = join(dataDir, 'tiny.gguf');
     writeTinyGguf(model, { contextLength: CONTEXT });
     return { LONGHAUL_MODEL: model };
@@ -157,16 +159,18 @@ it('reads each part once for all questions of a batch, also where a worker is lo
   expect(cached).toBeGreaterThan(8 * usages[0].truncation.tokens);
 });
 
-it('cuts alike for all questions of a job', async () => {
-  const job = {
-    documents: [file],
-    questions: QUESTIONS,
-    options: { truncation: 'middle', max_completion_tokens: 4, temperature: 0 },
-  };
-  const headers = { 'content-type': 'application/json' };
-  const response = await fetch(`${longhaul.url}/v1/jobs`, { method: 'POST', headers, body: JSON.stringify(job) });
-  const { id } = (await response.json()) as { id: string };
-  const batch = await endOfBatch(longhaul, id);
+it('cuts alike for all questions of a job, which the command line may make', async () => {
+  const longhaulBin = join(import.meta.dirname, '../dist/apps/cli/src/main.js');
+  const questions = QUESTIONS.flatMap((question) => ['--question', question]);
+  const options = ['--truncation', 'middle', '--max-tokens', '4'];
+  const submitted = await promisify(execFile)(
+    process.execPath,
+    [longhaulBin, 'submit', file, ...questions, ...options],
+    {
+      env: { ...process.env, LONGHAUL_URL: longhaul.url },
+    },
+  );
+  const batch = await endOfBatch(longhaul, submitted.stdout.trim());
   const usages = (await fileLines(longhaul, batch.output_file_id)).map((answer) => answer.response!.body.usage);
   expect(usages).toHaveLength(3);
   for (const { truncation, kv_cache } of usages) {

@@ -40,7 +40,8 @@ export class GroupProcessor {
     const plan = await this.plan(planKey);
     if (plan) {
       await this.groups.answer(plan, planKey, { cancelled, ...placement });
-      await this.combiner.combine(plan, planKey, { cancelled });
+      const { onPlaced } = placement;
+      await this.combiner.combine(plan, planKey, { cancelled, ...(onPlaced && { onPlaced }) });
     }
     const { total, completed, failed } = await this.results.counts(batchId);
     if (completed + failed >= total) await this.jobs.finalize(batchId);

@@ -82,6 +82,23 @@ describe('DocumentReader', () => {
     });
   });
 
+  it('takes a text that cannot fit where the request says what becomes of it, and only there', async () => {
+    const { id } = await store('x'.repeat(16 * 256 + 1));
+    const reader = newReader();
+    const content = [{ type: 'file' as const, file: { file_id: id } }];
+    const request = { model: 'm', messages: [{ role: 'user' as const, content }] };
+    const [message] = await reader.parted({ ...request, truncation: 'middle' });
+    expect(message!.parts).toEqual([{ text: 'x'.repeat(4097), isFile: true }]);
+    for (const refused of [request, { ...request, truncation: 'error' as const }]) {
+      await expect(reader.messages(refused)).rejects.toMatchObject({ code: 'context_length_exceeded' });
+    }
+    const huge = base64('x'.repeat(16 * 1024 * 1024 + 1));
+    const inline = [{ type: 'file' as const, file: { file_data: huge } }];
+    await expect(
+      reader.parted({ model: 'm', messages: [{ role: 'user', content: inline }], truncation: 'map_reduce' }),
+    ).rejects.toMatchObject({ code: 'context_length_exceeded', message: expect.stringContaining('16777216') });
+  });
+
   it.each([
     ['base64', base64('größer')],
     ['base64 without padding', base64('größer').replaceAll('=', '')],
