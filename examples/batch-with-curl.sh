@@ -3,7 +3,7 @@
 #
 #   examples/batch-with-curl.sh [document]
 set -euo pipefail
-document=${1:-$(dirname "$0")/opinions/fcc_v_att.pdf}
+document=${1:-$(dirname "$0")/opinions/greene_v_fisher.pdf}
 base=${LONGHAUL_URL:-http://127.0.0.1:8080}/v1
 
 field() { node -pe 'JSON.parse(fs.readFileSync(0))[process.argv[1]]' "$1"; } # of the JSON object on stdin

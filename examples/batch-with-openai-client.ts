@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
 
-const [path = 'examples/opinions/fcc_v_att.pdf', ...asked] = process.argv.slice(2);
+const [path = 'examples/opinions/greene_v_fisher.pdf', ...asked] = process.argv.slice(2);
 const questions =
   asked.length > 0
     ? asked

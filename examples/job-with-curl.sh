@@ -20,7 +20,9 @@ body=$(node -e '
   const [file, ...given] = process.argv.slice(1);
   const documents = given.map((one) => ({ file_id: one.split(" ")[0], id: one.slice(one.indexOf(" ") + 1) }));
   const questions = fs.readFileSync(file, "utf8").split("\n").filter(Boolean);
-  console.log(JSON.stringify({ documents, questions, options: { temperature: 0, max_completion_tokens: 24 } }));
+  const compression = { questions: "unseen" }; // later jobs with other questions find the documents held
+  const options = { temperature: 0, max_completion_tokens: 24 };
+  console.log(JSON.stringify({ documents, questions, compression, options }));
 ' "$questions" "${documents[@]}")
 job=$(curl -sS --fail-with-body "$base/jobs" -H 'content-type: application/json' -d "$body" | field id)
 

@@ -4,7 +4,7 @@
 import { createReadStream } from 'node:fs';
 import OpenAI from 'openai';
 
-const [path = 'examples/opinions/fcc_v_att.pdf'] = process.argv.slice(2);
+const [path = 'examples/opinions/greene_v_fisher.pdf'] = process.argv.slice(2);
 
 const client = new OpenAI({
   baseURL: `${process.env['LONGHAUL_URL'] ?? 'http://127.0.0.1:8080'}/v1`,

@@ -15,8 +15,12 @@ let url: string;
 let start: ChildProcess;
 let output: string;
 
+let model: string;
+
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-start-'));
+  model = join(folder, 'tiny.gguf'); // test/examples.e2e-spec.ts starts with the default model
+  writeTinyGguf(model, { contextLength: 4096 });
 });
 
 /** Runs the command, `npm start` or another. */
@@ -27,7 +31,7 @@ async function run(more: NodeJS.ProcessEnv = {}, command = ['deploy/local/start.
   const { REDIS_URL: _, ...env } = process.env;
   const [script, ...args] = command;
   start = spawn(process.execPath, [join(root, script!), ...args], {
-    env: { ...env, PORT: String(port), LONGHAUL_DATA_DIR: folder, ...more },
+    env: { ...env, PORT: String(port), LONGHAUL_DATA_DIR: folder, LONGHAUL_MODEL: model, ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [start.stdout!, start.stderr!]) {
@@ -89,9 +93,9 @@ it('starts everything, starts a killed worker again, and drains once on one Ctrl
 });
 
 it('names its own model, and answers a chat that waits when it is told to stop', async () => {
-  const model = join(folder, 'tiny.gguf');
-  writeTinyGguf(model, { contextLength: 4096 });
-  await run({ LONGHAUL_HOST: 'localhost' }, ['dist/apps/cli/src/main.js', 'up', '--model', model]);
+  // Were the chats to wait for the whole time of draining, the test would not end.
+  const env = { LONGHAUL_HOST: 'localhost', LONGHAUL_DRAIN_SECONDS: '600', LONGHAUL_MODEL: '' };
+  await run(env, ['bin/longhaul', 'up', '--model', model]);
   await printed(/Longhaul is ready:\S* http:\/\/localhost:/);
   await printed(/"model":"tiny"/);
   const pid = Number((await printed(workerReady))[1]);
@@ -108,13 +112,11 @@ it('names its own model, and answers a chat that waits when it is told to stop',
   };
   await expect.poll(accepted).toBe(2);
   const exited = once(start, 'exit');
-  const began = Date.now();
   start.kill('SIGINT');
   await printed(/stop +finishing/);
   process.kill(pid, 'SIGCONT');
   expect((await Promise.all(chats)).map(({ status }) => status)).toEqual([200, 200]);
   expect(await exited).toEqual([0, null]);
-  expect(Date.now() - began).toBeLessThan(15_000); // not the whole time for draining, 25 s
 });
 
 it('leaves nothing behind when it is killed hard', async () => {
