@@ -35,8 +35,8 @@ interface PartBody {
 type Part = PlannedItem & { readonly part: PlannedPart };
 
 /**
- * Answers items whose document was read in parts, once all parts are answered. Whoever answers a part last does it, in
- * the same job: should it be lost, the job's next run finds the parts and combines them.
+ * Answers items whose document was read in parts, once all parts are answered. The first group that finds them all does it,
+ * in the same job: should it be lost, the job's next run finds the parts and combines them.
  */
 @Injectable()
 export class PartCombiner {
