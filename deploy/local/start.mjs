@@ -43,11 +43,16 @@ async function main() {
 const howToTry = (url, model) => `
 ${bold('Longhaul is ready:')} ${url}
 
-  curl ${url}/v1/models
+  ${elsewhere(url)}npx longhaul submit examples/opinions --questions examples/questions.txt --watch
+  ${elsewhere(url)}npx longhaul results
+
   curl ${url}/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{"model":"${model}","messages":[{"role":"user","content":"What is a batch job?"}]}'
+    -d '{"model":"${model}","messages":[{"role":"user","content":"Hello!"}]}'
 
   The OpenAI client works with baseURL ${url}/v1. Ctrl-C stops everything.
 `;
+
+/** What the command line has to be told where the API is not at its usual address. */
+const elsewhere = (url) => (url === 'http://127.0.0.1:8080' ? '' : `LONGHAUL_URL=${url} `);
 
 main().then(() => process.exit(0), exitWith);
