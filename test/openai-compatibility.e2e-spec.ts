@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { KEYWORDS } from '@app/json-grammar';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endOfBatch, fileLines, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
@@ -60,6 +61,14 @@ it.each(tables.map(({ file, type, members }) => [file, type, members] as const))
 
 it('the document has every table that is checked here', () => {
   expect(tables.length).toBe(23);
+});
+
+it('the document lists the keywords of JSON schemas', () => {
+  const section = text.slice(text.indexOf('### JSON schemas'), text.indexOf('Not supported, among others'));
+  const listed = [...section.matchAll(/^\| (`[^|]+`) *\|/gm)].flatMap(([, names]) =>
+    names!.replaceAll('`', '').split(', '),
+  );
+  expect(listed.sort()).toEqual([...KEYWORDS].sort());
 });
 
 /** Path and body of an endpoint's request; what the client makes of it is not the point here. */

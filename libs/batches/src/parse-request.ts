@@ -55,8 +55,8 @@ export function parseChatCompletion(body: unknown): ChatCompletionRequest {
   if (request.top_logprobs !== undefined && request.logprobs !== true) {
     throw ApiError.invalid('top_logprobs needs logprobs to be true.', 'top_logprobs');
   }
-  const { schema } = request.response_format?.json_schema ?? {};
-  if (schema) checkJsonSchema(schema, 'response_format.json_schema.schema');
+  const { schema, strict = false } = request.response_format?.json_schema ?? {};
+  if (schema) checkJsonSchema(schema, 'response_format.json_schema.schema', strict);
   const { stream: _stream, ...used } = request;
   return used as ChatCompletionRequest;
 }

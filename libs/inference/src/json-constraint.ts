@@ -1,4 +1,5 @@
 import type { Tokenizer } from '@app/gguf-model';
+import { jsonGrammar, SchemaError } from '@app/json-grammar';
 import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/web-xgrammar';
 import { UnusableSchemaError } from './engine-errors.js';
 import type { JsonFormat } from './engine-port.js';
@@ -6,9 +7,6 @@ import { loadXGrammar, type XGrammar } from './xgrammar.js';
 
 /** Compiled schemas that are kept, some hundred KB each. */
 const MAX_COMPILED = 32;
-/** All in one line: with free white space a small model may write nothing else, for ever. */
-const ONE_LINE = { anyWhitespace: false, indent: -1 } as const;
-
 /** Which tokens an answer may go on with. */
 export interface TokenConstraint {
   /** A bit a token, from the lowest bit of the first number on: 1 where it may come next. Settled once `ready` is. */
@@ -41,9 +39,9 @@ export class JsonConstraints {
     const key = `${format.strict}${format.schema}`;
     let grammar = compiled.get(key);
     compiled.delete(key);
+    const ebnf = grammar ?? ebnfOf(format);
     try {
-      const { anyWhitespace, indent } = ONE_LINE;
-      grammar ??= await compiler.compileJSONSchema(format.schema, anyWhitespace, indent, undefined, format.strict);
+      grammar = typeof ebnf === 'string' ? await compiler.compileGrammar(ebnf) : ebnf;
     } catch {
       // The library has stopped in the middle of something: whoever decodes by it may go on, but nothing new is begun in it.
       this.loaded = undefined;
@@ -78,6 +76,15 @@ export class JsonConstraints {
       const compiler = await library.GrammarCompiler.createGrammarCompiler(info, false);
       return { library, compiler, compiled: new Map() };
     });
+  }
+}
+
+/** XGrammar converts schemas itself, but lets through some that it does not hold answers to: bounds of numbers, quotes in patterns. */
+function ebnfOf({ schema, strict }: JsonFormat): string {
+  try {
+    return jsonGrammar(JSON.parse(schema), strict);
+  } catch (error) {
+    throw error instanceof SchemaError ? new UnusableSchemaError() : error;
   }
 }
 
