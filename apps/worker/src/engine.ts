@@ -14,6 +14,8 @@ export function openEngine(config: Config): Promise<EnginePort> {
     cacheDir: join(dataDir, 'graphs'),
     precision,
     threads,
+    // More would wait for memory, not for arithmetic.
+    compressThreads: Math.min(threads, 8),
     kvBytes: kvMemoryBytes,
     spill,
   });

@@ -16,18 +16,22 @@ export const tokenBytes = ({
 }: Pick<LlamaShape, 'layers' | 'kvHeads' | 'headSize'>): number =>
   2 * layers * kvHeads * headSize * Float32Array.BYTES_PER_ELEMENT;
 
-/**
- * What the engine tells of itself.
- * @param modelHash of the model file
- * @param kvBytes that all keys and values may take
- */
-export function describeModel(
-  shape: LlamaShape,
-  modelHash: string,
-  precision: Precision,
-  calibration: Calibration,
-  kvBytes: number,
-): EngineModel {
+/** What an engine is made of. */
+export interface EngineParts {
+  readonly shape: LlamaShape;
+  /** Of the model file. */
+  readonly modelHash: string;
+  readonly precision: Precision;
+  readonly calibration: Calibration;
+  /** That all keys and values may take. */
+  readonly kvBytes: number;
+  /** Threads that compress at a time. */
+  readonly compressThreads: number;
+}
+
+/** What the engine tells of itself. */
+export function describeModel(parts: EngineParts): EngineModel {
+  const { shape, modelHash, precision, calibration, kvBytes, compressThreads } = parts;
   const { contextLength, layers, kvHeads, headSize } = shape;
   const missing = 'missing' in calibration;
   const calibrated = missing ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
@@ -42,6 +46,7 @@ export function describeModel(
     entryBytes: entryBytes(headSize),
     ...divideKvMemory(kvBytes, tokenBytes(shape), contextLength),
     itemsAtOnce: MAX_ITEMS,
+    compressThreads,
     ...(missing ? { uncalibrated: calibration.missing } : { calibration }),
   };
 }

@@ -155,6 +155,8 @@ export interface EngineModel {
   readonly entryBytes: number;
   /** Most items that go on at once; further ones wait for one of them to end. */
   readonly itemsAtOnce: number;
+  /** Threads that compress a cache together. */
+  readonly compressThreads: number;
   /** Bytes that documents may take: while they are read (`planRead`), and what is held of them. The client sees to it. */
   readonly documentBytes: number;
   /** Most tokens of suffixes and answers that are held at once; those of one item must fit. */

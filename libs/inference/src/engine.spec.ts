@@ -207,6 +207,7 @@ describe('model files', () => {
       headSize: 16,
       entryBytes: 132,
       itemsAtOnce: 16,
+      compressThreads: 1,
       identity: expect.stringMatching(/^[0-9a-f]{64}$/),
       documentBytes: expect.any(Number),
       tailTokens: 8192,

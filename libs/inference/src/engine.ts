@@ -3,6 +3,7 @@ import type { LlamaShape } from '@app/onnx-graph';
 import type { StoredCache } from './cache-file.js';
 import { CacheFolder } from './cache-folder.js';
 import { calibrationPath, readCalibration } from './calibration-file.js';
+import { CompressThreads } from './compress-threads.js';
 import { ContinuousBatch } from './continuous-batch.js';
 import { DecodeRuns } from './decode-runs.js';
 import { ContextOverflowError, KvMemoryExceededError, UnknownCacheError } from './engine-errors.js';
@@ -19,12 +20,12 @@ import type {
   PrefillRequest,
   StoreRequest,
 } from './engine-port.js';
-import { compress, type HeldPrefix, heldBytes, meanEntries } from './held-prefix.js';
+import { type HeldPrefix, heldBytes, holdPrefix, meanEntries } from './held-prefix.js';
 import { JsonConstraints } from './json-constraint.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
 import { ModelFiles, type Precision } from './model-files.js';
-import { PREFILL_CHUNK, readPrefix, scoreQuestions } from './prefix-reader.js';
-import { planRead } from './read-plan.js';
+import { chunkBorders, readPrefix, scoreQuestions } from './prefix-reader.js';
+import { planRead, type ReadPlan } from './read-plan.js';
 import { Sessions } from './sessions.js';
 import { encodeStandIns } from './stand-in-questions.js';
 import { type Turn, Turns } from './turns.js';
@@ -37,6 +38,8 @@ export interface EngineOptions {
   readonly precision: Precision;
   /** Threads of the matrix products. */
   readonly threads: number;
+  /** Threads that merge, the engine's own included; default 1. More can be had where the engine runs as it was built. */
+  readonly compressThreads?: number;
   /** Bytes that keys and values may take; default: half of what the machine or container has left once the model is there. */
   readonly kvBytes?: number | undefined;
   /** Folder for caches on disk and the bytes that they may take there; left out: none are stored. */
@@ -49,6 +52,7 @@ export class Engine implements EnginePort {
   private readonly held = new Map<CacheHandle, StoredCache>();
   private readonly turns = new Turns();
   private readonly batch: ContinuousBatch;
+  private readonly compressing: CompressThreads;
   private nextHandle = 1;
   private readonly constraints: JsonConstraints;
   private readonly standIns: readonly (readonly number[])[];
@@ -63,11 +67,12 @@ export class Engine implements EnginePort {
     const runs = new DecodeRuns(sessions, shape);
     this.standIns = encodeStandIns(gguf);
     this.constraints = new JsonConstraints(gguf.tokenizer);
+    this.compressing = new CompressThreads(model.compressThreads);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
   static async open(options: EngineOptions): Promise<Engine> {
-    const { modelPath, cacheDir, precision, threads, kvBytes, spill } = options;
+    const { modelPath, cacheDir, precision, threads, compressThreads = 1, kvBytes, spill } = options;
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
     const sessions = new Sessions(files, threads);
@@ -76,25 +81,34 @@ export class Engine implements EnginePort {
     const { shape } = files.description;
     const hash = await gguf.contentHash();
     const calibration = await readCalibration(calibrationPath(modelPath), hash, shape);
-    const model = describeModel(shape, hash, precision, calibration, kvBytes ?? defaultKvBytes());
+    const model = describeModel({
+      shape,
+      modelHash: hash,
+      precision,
+      calibration,
+      kvBytes: kvBytes ?? defaultKvBytes(),
+      compressThreads,
+    });
     const onDisk = spill && new CacheFolder(spill.folder, spill.bytes, shape);
     return new Engine(model, shape, gguf, sessions, onDisk);
   }
 
   async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
-    const turn = this.turns.prefill(Math.ceil(request.tokens.length / PREFILL_CHUNK), signal);
+    const plan = planRead(this.model, request);
+    this.checkContext(request.tokens.length, 0);
+    const merging = plan.shrinks && request.reading === 'merging';
+    const turn = this.turns.prefill(chunkBorders(request.tokens.length, !merging).length, signal);
     try {
-      return await this.hold(request, turn);
+      return await this.hold(request, plan, merging, turn);
     } finally {
       turn.leave();
     }
   }
 
-  private async hold(request: PrefillRequest, turn: Turn): Promise<HeldCache> {
-    const { tokens, compression, reading } = request;
+  private async hold(request: PrefillRequest, plan: ReadPlan, merging: boolean, turn: Turn): Promise<HeldCache> {
+    const { tokens, compression } = request;
+    const { policy, entries, shrinks, attention } = plan;
     const questions = request.questions?.length ? request.questions : this.standIns;
-    const { policy, entries, shrinks, attention } = planRead(this.model, request);
-    this.checkContext(tokens.length, 0);
     const session = await this.sessions.get('prefill');
     const start = performance.now();
     const cache = await readPrefix(session, {
@@ -102,12 +116,12 @@ export class Engine implements EnginePort {
       tokens,
       attention,
       checkpoint: turn.next,
-      merging: shrinks && reading === 'merging' ? { policy, entries, questions } : undefined,
+      merging: merging ? { policy, entries, questions } : undefined,
     });
     const readingBytes = cache.bytes;
     const compressStart = performance.now();
     if (attention.includes('questions')) await scoreQuestions(session, cache, questions, turn.next);
-    const prefix = compress(cache, policy, compression.budget, { calibration: this.model.calibration });
+    const prefix = holdPrefix(this.shape, tokens.length, await this.compressing.compress(cache, plan));
     this.letGo.add(readingBytes - (shrinks ? 0 : heldBytes(prefix)));
     const end = performance.now();
     return this.handOut(prefix, compression, {
@@ -167,6 +181,7 @@ export class Engine implements EnginePort {
 
   async close(): Promise<void> {
     await this.batch.close();
+    await this.compressing.close();
     this.held.clear();
     await this.sessions.close();
     await this.gguf.close();

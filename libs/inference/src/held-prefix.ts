@@ -6,11 +6,11 @@ import type { HeadEntries } from './merge-kernel.js';
 import type { ReadingCache } from './reading-cache.js';
 
 /**
- * What stays of one KV head, of M entries; the mass only as what the graph adds to the logits. Channel by channel, so that a
- * product of few queries reads it in order and copies nothing: a step with one item over 8,000 tokens takes a fifth less.
+ * What stays of one KV head, of M entries; the mass only as what the graph adds to the logits. Keys entry by entry and values
+ * channel by channel: each lies as the sums of its product run, so that few queries read it in order.
  */
 export interface HeldHead {
-  /** `[headSize, M]`, after RoPE. */
+  /** `[M, headSize]`, after RoPE. */
   readonly keys: Float32Array;
   /** `[headSize, M]` */
   readonly values: Float32Array;
@@ -18,18 +18,18 @@ export interface HeldHead {
   readonly logMass: Float32Array;
 }
 
-/** Holds entries given one after another, `[M, headSize]`. */
+/** Holds entries given one after another, `[M, headSize]`; keys as they are, in the array that was given where it is no longer. */
 export function holdHead({ keys, values, logMass }: Omit<HeadEntries, 'mass'>, headSize: number): HeldHead {
   const entries = logMass.length;
   return {
-    keys: channelMajor(keys, entries, headSize),
+    keys: withoutRoom(keys, entries * headSize),
     values: channelMajor(values, entries, headSize),
     logMass,
   };
 }
 
 /** The same in the arrays that were given, so that nothing is held twice; these are used up. */
-function holdInPlace(
+export function holdInPlace(
   { keys, values, logMass }: Omit<HeadEntries, 'mass'>,
   headSize: number,
   scratch: Float32Array,
@@ -41,8 +41,11 @@ function holdInPlace(
     rows.set(channelMajor(rows, entries, headSize, scratch).subarray(0, size));
     return rows;
   };
-  return { keys: turn(keys), values: turn(values), logMass };
+  return { keys: withoutRoom(keys, size), values: turn(values), logMass };
 }
+
+const withoutRoom = (rows: Float32Array, size: number): Float32Array =>
+  rows.length === size ? rows : rows.slice(0, size);
 
 /** A compressed cache: every layer and KV head at its own length, held at that size. */
 export interface HeldPrefix {
@@ -67,39 +70,25 @@ export function heldBytes({ heads }: HeldPrefix): number {
   return heads.reduce((sum, head) => sum + head.keys.byteLength + head.values.byteLength + head.logMass.byteLength, 0);
 }
 
-export interface CompressOptions {
-  /** Of the model. */
-  readonly calibration?: HeadCalibration | undefined;
-  /** Leaves the cache as it was read; else each head's arrays are let go as soon as they are merged. */
-  readonly keepSource?: boolean;
-}
-
 /**
- * Compresses a cache head by head to what the policy allocates, however it was read.
+ * Compresses a cache head by head to what the policy allocates, however it was read. The cache stays as it was; the engine
+ * uses it up instead (`CompressThreads`).
+ * @param calibration of the model
  * @throws InvalidBudgetError
  */
 export function compress(
   cache: ReadingCache,
   policy: Policy,
   budget: number,
-  options: CompressOptions = {},
+  calibration?: HeadCalibration,
 ): HeldPrefix {
   const { shape, tokens } = cache;
   const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
-  const entries = policy.allocate(room, budget, options.calibration);
-  let scratch = new Float32Array(0);
-  const heads = cache.heads.map((head, index): HeldHead => {
+  const entries = policy.allocate(room, budget, calibration);
+  const heads = cache.heads.map((head, index) => {
     const allocated = entries[index] as number;
     const whole = head.entries <= allocated && policy.exact;
-    if (options.keepSource === true) {
-      return holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize);
-    }
-    if (whole) scratch = scratch.length < head.keys.length ? new Float32Array(head.keys.length) : scratch;
-    const held = whole
-      ? holdInPlace(head.whole(), shape.headSize, scratch)
-      : holdHead(head.compressed(policy, allocated).kept, shape.headSize);
-    head.release();
-    return held;
+    return holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize);
   });
   return holdPrefix(shape, tokens, heads);
 }
@@ -109,10 +98,10 @@ export function holdPrefix(shape: LlamaShape, tokens: number, heads: readonly He
   const feeds: Record<string, Tensor> = {};
   for (const [index, { keys, values, logMass }] of heads.entries()) {
     const [layer, head] = [Math.floor(index / shape.kvHeads), index % shape.kvHeads];
-    const dims = [shape.headSize, logMass.length];
-    feeds[IO.prefixKey(layer, head)] = new Tensor('float32', keys, dims);
-    feeds[IO.prefixValue(layer, head)] = new Tensor('float32', values, dims);
-    feeds[IO.prefixLogMass(layer, head)] = new Tensor('float32', logMass, [logMass.length]);
+    const entries = logMass.length;
+    feeds[IO.prefixKey(layer, head)] = new Tensor('float32', keys, [entries, shape.headSize]);
+    feeds[IO.prefixValue(layer, head)] = new Tensor('float32', values, [shape.headSize, entries]);
+    feeds[IO.prefixLogMass(layer, head)] = new Tensor('float32', logMass, [entries]);
   }
   return { tokens, heads, feeds };
 }

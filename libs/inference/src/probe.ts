@@ -75,7 +75,7 @@ export class Probe {
   }
 
   compress(cache: ReadingCache, policy: Policy, budget: number, calibration?: HeadCalibration): HeldPrefix {
-    return compress(cache, policy, budget, { calibration, keepSource: true });
+    return compress(cache, policy, budget, calibration);
   }
 
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */

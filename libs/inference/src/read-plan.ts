@@ -1,4 +1,10 @@
-import { type AttentionKind, createPolicy, type HeadCalibration, type Policy } from '@app/kv-policy';
+import {
+  type AttentionKind,
+  createPolicy,
+  type HeadCalibration,
+  type Policy,
+  type PolicyOptions,
+} from '@app/kv-policy';
 import type { PrefillRequest } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
@@ -10,11 +16,15 @@ export interface CacheModel {
   readonly kvHeads: number;
   readonly headSize: number;
   readonly calibration?: HeadCalibration | undefined;
+  /** Threads that compress at a time. */
+  readonly compressThreads: number;
 }
 
 /** How a prefix will be read and what will stay of it: known before anything is read. */
 export interface ReadPlan {
   readonly policy: Policy;
+  /** What the policy was made with. */
+  readonly policyOptions: PolicyOptions;
   /** `[layers * kvHeads]` entries that each head keeps; at most that many where the policy is not `exact`. */
   readonly entries: Int32Array;
   /** Whether any head may keep less than everything. Else neither policy nor reading nor questions make a difference. */
@@ -37,9 +47,10 @@ export interface ReadPlan {
  */
 export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const { tokens, compression, reading, questions = [] } = request;
-  const { layers, kvHeads, headSize, calibration } = model;
+  const { layers, kvHeads, headSize, calibration, compressThreads } = model;
   const known = questions.length > 0;
-  const policy = createPolicy(compression.policy, { scoring: known ? 'questions' : 'stand-ins' });
+  const policyOptions: PolicyOptions = { scoring: known ? 'questions' : 'stand-ins' };
+  const policy = createPolicy(compression.policy, policyOptions);
   const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, calibration);
   const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
   const attention = shrinks ? policy.needs.attention : [];
@@ -59,12 +70,14 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const readingBytes = read * readEntryBytes;
   return {
     policy,
+    policyOptions,
     entries,
     shrinks,
     attention,
     shapedByQuestions: known && attention.includes('questions'),
     readingBytes,
-    peakBytes: readingBytes + (made + largest) * entryBytes(headSize),
+    // Every thread turns one head at a time.
+    peakBytes: readingBytes + (made + compressThreads * largest) * entryBytes(headSize),
     heldBytes: held * entryBytes(headSize),
   };
 }

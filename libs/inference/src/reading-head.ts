@@ -32,6 +32,11 @@ export class ReadingHead {
     for (const kind of attention) this.attention[kind] = new Float32Array(capacity);
   }
 
+  /** A head whose fields came from another thread. */
+  static revive(fields: ReadingHead): ReadingHead {
+    return Object.assign(Object.create(ReadingHead.prototype), fields);
+  }
+
   /** Bytes of all entries there is room for, statistics included. */
   get bytes(): number {
     const statistics = Object.values(this.attention).reduce((sum, { byteLength }) => sum + byteLength, 0);

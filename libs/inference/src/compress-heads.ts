@@ -1,0 +1,57 @@
+import type { MessagePort } from 'node:worker_threads';
+import { createPolicy, type Policy, type PolicyOptions } from '@app/kv-policy';
+import { type HeldHead, holdHead, holdInPlace } from './held-prefix.js';
+import { ReadingHead } from './reading-head.js';
+
+/** Heads of one cache, and how many entries the policy gives each of them: plain data, which can go to another thread. */
+export interface HeadsToCompress {
+  readonly policy: { readonly name: string; readonly options: PolicyOptions };
+  readonly headSize: number;
+  readonly heads: readonly { readonly head: ReadingHead; readonly allocated: number }[];
+}
+
+/** What a compressing thread is sent. */
+export interface CompressMessage {
+  readonly work: HeadsToCompress;
+  /** Where the held heads go. */
+  readonly replyTo: MessagePort;
+}
+
+/** Whether a head stays as it was read. */
+export const staysWhole = (head: ReadingHead, policy: Policy, allocated: number): boolean =>
+  head.entries <= allocated && policy.exact;
+
+/** What stays of each head, in order. The heads' own arrays are let go, one head after the other, or used for what stays. */
+export function compressHeads({ policy: { name, options }, headSize, heads }: HeadsToCompress): HeldHead[] {
+  const policy = createPolicy(name, options);
+  let scratch = new Float32Array(0);
+  return heads.map(({ head, allocated }) => {
+    const whole = staysWhole(head, policy, allocated);
+    if (whole && scratch.length < head.keys.length) scratch = new Float32Array(head.keys.length);
+    const held = whole
+      ? holdInPlace(head.whole(), headSize, scratch)
+      : holdHead(head.compressed(policy, allocated).kept, headSize);
+    head.release();
+    return held;
+  });
+}
+
+/** The memory behind what is sent to another thread, to be moved there instead of copied. */
+export function buffersOf(arrays: Iterable<Float32Array>): ArrayBuffer[] {
+  return [...new Set([...arrays].map(({ buffer }) => buffer as ArrayBuffer))];
+}
+
+/** Every array of a head. */
+export const arraysOf = ({ keys, values, mass, logMass, attention }: ReadingHead): Float32Array[] => [
+  keys,
+  values,
+  mass,
+  logMass,
+  ...Object.values(attention),
+];
+
+/** The heads as they arrive in another thread, where they have lost their class. */
+export function received(work: HeadsToCompress): HeadsToCompress {
+  const heads = work.heads.map(({ head, allocated }) => ({ head: ReadingHead.revive(head), allocated }));
+  return { ...work, heads };
+}

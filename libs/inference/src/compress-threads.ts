@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import {
+  arraysOf,
+  buffersOf,
+  type CompressMessage,
+  compressHeads,
+  type HeadsToCompress,
+  staysWhole,
+} from './compress-heads.js';
+import type { HeldHead } from './held-prefix.js';
+import type { ReadPlan } from './read-plan.js';
+import type { ReadingCache } from './reading-cache.js';
+
+/** Entries of all heads below which sending them away takes longer than it saves. */
+const LEAST_ENTRIES = 50_000;
+
+/**
+ * Compresses a cache with several threads, the calling one among them: merging is plain arithmetic, and beside a prefill
+ * by many cores a single one would take long. The other threads start at the first cache that is worth it.
+ */
+export class CompressThreads {
+  private readonly others: Worker[] = [];
+
+  /** @param threads that compress, the calling one included */
+  constructor(private readonly threads: number) {}
+
+  /** What stays of each head, in order. The cache is used up. */
+  async compress(
+    cache: ReadingCache,
+    plan: Pick<ReadPlan, 'policy' | 'policyOptions' | 'entries'>,
+  ): Promise<HeldHead[]> {
+    const { shape, heads } = cache;
+    const entries = heads.reduce((sum, head) => sum + head.entries, 0);
+    const parts = divide(cache, plan, entries < LEAST_ENTRIES ? 1 : this.threads);
+    const work = parts.map(
+      (indices): HeadsToCompress => ({
+        policy: { name: plan.policy.name, options: plan.policyOptions },
+        headSize: shape.headSize,
+        heads: indices.map((index) => ({ head: heads[index]!, allocated: plan.entries[index]! })),
+      }),
+    );
+    const elsewhere = work.slice(1).map((part, index) => this.send(index, part));
+    const done = await Promise.all([compressHeads(work[0]!), ...elsewhere]);
+    const held: HeldHead[] = new Array(heads.length);
+    for (const [part, indices] of parts.entries()) {
+      for (const [i, index] of indices.entries()) held[index] = done[part]![i]!;
+    }
+    return held;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.others.map((thread) => thread.terminate()));
+  }
+
+  /** What fails over there fails here as an uncaught error, which ends the engine. */
+  private async send(index: number, work: HeadsToCompress): Promise<HeldHead[]> {
+    this.others[index] ??= new Worker(new URL('./compress-thread.js', import.meta.url));
+    const { port1: answer, port2: replyTo } = new MessageChannel();
+    const arrays = work.heads.flatMap(({ head }) => arraysOf(head));
+    this.others[index].postMessage({ work, replyTo } satisfies CompressMessage, [replyTo, ...buffersOf(arrays)]);
+    for (const { head } of work.heads) head.release();
+    const [held] = await once(answer, 'message');
+    answer.close();
+    return held;
+  }
+}
+
+/** Indices of the heads that each thread takes: the next largest goes to the one with least to do. */
+function divide(
+  { heads }: ReadingCache,
+  { policy, entries }: Pick<ReadPlan, 'policy' | 'entries'>,
+  threads: number,
+): number[][] {
+  // A head that stays whole is only turned, which takes about half as long.
+  const cost = heads.map((head, index) => head.entries / (staysWhole(head, policy, entries[index]!) ? 2 : 1));
+  const largestFirst = [...cost.keys()].sort((a, b) => cost[b]! - cost[a]! || a - b);
+  const parts = Array.from({ length: threads }, () => ({ indices: [] as number[], cost: 0 }));
+  for (const index of largestFirst) {
+    const least = parts.reduce((best, part) => (part.cost < best.cost ? part : best));
+    least.indices.push(index);
+    least.cost += cost[index]!;
+  }
+  return parts.map(({ indices }) => indices).filter(({ length }) => length > 0);
+}

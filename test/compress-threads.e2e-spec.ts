@@ -1,0 +1,52 @@
+import { createPolicy } from '@app/kv-policy';
+import { expect, test } from 'vitest';
+
+/** The compiled library: a thread can't be started from TypeScript. */
+const folder = '../dist/libs/inference/src';
+const { CompressThreads } = (await import(
+  `${folder}/compress-threads.js`
+)) as typeof import('../libs/inference/src/compress-threads.js');
+const { ReadingCache } = (await import(
+  `${folder}/reading-cache.js`
+)) as typeof import('../libs/inference/src/reading-cache.js');
+
+const shape = { layers: 3, kvHeads: 2, headSize: 8 } as ConstructorParameters<typeof ReadingCache>[0];
+const TOKENS = 9000;
+const policyOptions = { scoring: 'questions' as const };
+const policy = createPolicy('calibrated-merge', policyOptions);
+/** Heads that keep everything, nearly nothing and what lies between. */
+const entries = Int32Array.of(TOKENS, 100, 3000, TOKENS, 7000, 1);
+
+/** A cache as it is read, the same for the same seed. */
+function filled(seed: number) {
+  const cache = new ReadingCache(shape, TOKENS, ['questions']);
+  let state = seed;
+  const random = () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+  const rows = () => Float32Array.from({ length: TOKENS * shape.kvHeads * shape.headSize }, () => random() - 0.5);
+  for (let layer = 0; layer < shape.layers; layer++) cache.append(layer, rows(), rows());
+  for (const head of cache.heads) head.addAttention(['questions'], Float32Array.from({ length: TOKENS }, random));
+  return cache;
+}
+
+test('several threads make of caches what one makes of them, also of two at once', async () => {
+  const plan = { policy, policyOptions, entries };
+  const [alone, together] = [new CompressThreads(1), new CompressThreads(3)];
+  const expected = [await alone.compress(filled(1), plan), await alone.compress(filled(2), plan)];
+  const caches = [filled(1), filled(2)];
+  const found = await Promise.all(caches.map((cache) => together.compress(cache, plan)));
+  expect(expected[0]!.map(({ logMass }) => logMass.length)).toEqual([...entries]);
+  const bytes = (heads: (typeof expected)[0]) =>
+    heads.flatMap(({ keys, values, logMass }) =>
+      [keys, values, logMass].map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
+    );
+  for (const [i, cache] of expected.entries()) {
+    const made = bytes(found[i]!);
+    expect(bytes(cache).map((part, j) => part.equals(made[j]!))).toEqual(Array(18).fill(true));
+  }
+  // Nothing is held twice.
+  expect(caches.flatMap(({ heads }) => heads.map(({ keys }) => keys.length))).toEqual(Array(12).fill(0));
+  await together.close();
+});
