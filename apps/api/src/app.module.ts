@@ -5,7 +5,7 @@ import { BatchesModule } from './batches/batches.module.js';
 import { CompletionsModule } from './completions/completions.module.js';
 import { ConnectionsModule } from './connections.module.js';
 import { OpenAiExceptionFilter } from './errors/openai-exception.filter.js';
-import { createValidationPipe } from './errors/validation.js';
+import { RequestPipe } from './errors/validation.js';
 import { FilesModule } from './files/files.module.js';
 import { HealthModule } from './health/health.module.js';
 import { JobsModule } from './jobs/jobs.module.js';
@@ -15,7 +15,7 @@ import { ModelsModule } from './models/models.module.js';
   imports: [FilesModule, BatchesModule, JobsModule, ModelsModule, CompletionsModule, HealthModule],
   providers: [
     { provide: APP_FILTER, useClass: OpenAiExceptionFilter },
-    { provide: APP_PIPE, useFactory: createValidationPipe },
+    { provide: APP_PIPE, useClass: RequestPipe },
   ],
 })
 export class AppModule {}

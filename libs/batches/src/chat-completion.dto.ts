@@ -1,16 +1,13 @@
 import 'reflect-metadata';
-import { policyNames, UnknownPolicyError } from '@app/kv-policy';
 import { plainToInstance, Transform, Type } from 'class-transformer';
 import {
   ArrayMaxSize,
   ArrayNotEmpty,
-  Equals,
   IsArray,
   IsBoolean,
   IsIn,
   IsInt,
   IsNotEmpty,
-  IsNumber,
   IsObject,
   IsOptional,
   IsString,
@@ -22,29 +19,16 @@ import {
   ValidateIf,
   ValidateNested,
 } from 'class-validator';
-import { type CompressionRequest, QUESTIONS, type Questions, READINGS, type Reading } from './compression.js';
+import { IsTokenCount, SamplingDto, type SamplingRequest } from './sampling.dto.js';
 import { TRUNCATIONS, type Truncation } from './truncation.js';
 
 /** What of a chat completion request Longhaul acts on; the body of one batch line. */
-export interface ChatCompletionRequest {
-  model: string;
+export interface ChatCompletionRequest extends SamplingRequest {
   messages: ChatMessage[];
   max_completion_tokens?: number;
-  max_tokens?: number;
-  temperature?: number;
-  top_p?: number;
-  seed?: number;
-  stop?: string | string[];
   logprobs?: boolean;
   top_logprobs?: number;
-  /** Answers to the same prompt; default 1. */
-  n?: number;
-  frequency_penalty?: number;
-  presence_penalty?: number;
-  /** By token id. */
-  logit_bias?: Record<string, number>;
   response_format?: ResponseFormat;
-  compression?: CompressionRequest;
   truncation?: Truncation;
 }
 
@@ -70,72 +54,12 @@ export type DocumentReference =
 
 export const CHAT_ROLES = ['system', 'developer', 'user', 'assistant'] as const;
 /** As OpenAI's. */
-export const MAX_CHOICES = 128;
-/** As OpenAI's. */
-export const MAX_STOP_STRINGS = 4;
-/** As OpenAI's. */
 export const MAX_TOP_LOGPROBS = 20;
 
 const RESPONSE_FORMATS = ['text', 'json_object', 'json_schema'] as const;
 
-/** As OpenAI's. */
-const MAX_PENALTY = 2;
-/** As OpenAI's. */
-const MAX_BIAS = 100;
-/** As OpenAI's. */
-const MAX_BIASED_TOKENS = 1024;
-
 /** What file systems take. */
 export const MAX_FILENAME_LENGTH = 255;
-
-/** A number in (0, 1]. */
-export const IsShare = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'isShare',
-    validator: {
-      validate: (value: unknown) => typeof value === 'number' && value > 0 && value <= 1,
-      defaultMessage: () => '$property must be a number greater than 0 and at most 1',
-    },
-  });
-
-/** A number from -2 to 2. */
-export const IsPenalty = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'isPenalty',
-    validator: {
-      validate: (value: unknown) => typeof value === 'number' && Math.abs(value) <= MAX_PENALTY,
-      defaultMessage: () => `$property must be a number from -${MAX_PENALTY} to ${MAX_PENALTY}`,
-    },
-  });
-
-/** Token ids and a number from -100 to 100 each. */
-export const IsLogitBias = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'isLogitBias',
-    validator: {
-      validate: (value: unknown) =>
-        typeof value === 'object' &&
-        value !== null &&
-        !Array.isArray(value) &&
-        Object.keys(value).length <= MAX_BIASED_TOKENS &&
-        Object.entries(value).every(
-          ([token, bias]) => /^\d{1,9}$/.test(token) && typeof bias === 'number' && Math.abs(bias) <= MAX_BIAS,
-        ),
-      defaultMessage: () =>
-        `$property must be an object of at most ${MAX_BIASED_TOKENS} token ids and a number from -${MAX_BIAS} to ` +
-        `${MAX_BIAS} each: {"50256": -100}`,
-    },
-  });
-
-/** A whole number of at least one that arithmetic on it keeps exact. */
-export const IsTokenCount = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'isTokenCount',
-    validator: {
-      validate: (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1,
-      defaultMessage: () => '$property must be a whole number of at least 1',
-    },
-  });
 
 class FileReferenceDto {
   @ValidateIf(({ file_id, file_data }: FileReferenceDto) => file_id !== undefined || file_data === undefined)
@@ -212,25 +136,6 @@ class ChatMessageDto {
   tool_calls?: unknown[];
 }
 
-/** Also the shape of a batch's own `compression`. */
-export class CompressionDto {
-  @IsOptional()
-  @IsIn(policyNames, { message: ({ value }) => new UnknownPolicyError(String(value), policyNames).message })
-  policy?: string;
-
-  @IsOptional()
-  @IsShare()
-  budget?: number;
-
-  @IsOptional()
-  @IsIn(QUESTIONS, { message: `questions must be one of ${QUESTIONS.join(', ')}` })
-  questions?: Questions;
-
-  @IsOptional()
-  @IsIn(READINGS, { message: `reading must be one of ${READINGS.join(', ')}` })
-  reading?: Reading;
-}
-
 class JsonSchemaFormatDto {
   @Matches(/^[\w-]{1,64}$/, { message: 'name must be 1 to 64 letters, digits, underscores and dashes' })
   name!: string;
@@ -267,11 +172,7 @@ class ResponseFormatDto {
 }
 
 /** The fields of a chat completion request and what each must be. Fields that are not here are refused by name. */
-export class ChatCompletionDto {
-  @IsString()
-  @IsNotEmpty()
-  model!: string;
-
+export class ChatCompletionDto extends SamplingDto {
   @IsArray()
   @ArrayNotEmpty({ message: 'messages must have at least one message' })
   @IsObject({ each: true, message: 'every message must be an object' })
@@ -284,35 +185,6 @@ export class ChatCompletionDto {
   max_completion_tokens?: number;
 
   @IsOptional()
-  @IsTokenCount()
-  max_tokens?: number;
-
-  @IsOptional()
-  @IsNumber()
-  @Min(0)
-  @Max(2)
-  temperature?: number;
-
-  @IsOptional()
-  @IsShare()
-  top_p?: number;
-
-  @IsOptional()
-  @IsInt()
-  @Min(Number.MIN_SAFE_INTEGER)
-  @Max(Number.MAX_SAFE_INTEGER)
-  seed?: number;
-
-  /** A plain string is a list of one. */
-  @IsOptional()
-  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? [value] : value))
-  @IsArray({ message: `stop must be a string or a list of at most ${MAX_STOP_STRINGS} strings` })
-  @ArrayMaxSize(MAX_STOP_STRINGS, { message: `stop must be at most ${MAX_STOP_STRINGS} strings` })
-  @IsString({ each: true, message: 'stop must hold strings only' })
-  @IsNotEmpty({ each: true, message: 'stop must not hold an empty string' })
-  stop?: string[];
-
-  @IsOptional()
   @IsBoolean()
   logprobs?: boolean;
 
@@ -321,34 +193,6 @@ export class ChatCompletionDto {
   @Min(0)
   @Max(MAX_TOP_LOGPROBS)
   top_logprobs?: number;
-
-  @IsOptional()
-  @IsPenalty()
-  frequency_penalty?: number;
-
-  @IsOptional()
-  @IsPenalty()
-  presence_penalty?: number;
-
-  @IsOptional()
-  @IsLogitBias()
-  logit_bias?: Record<string, number>;
-
-  @IsOptional()
-  @IsInt()
-  @Min(1)
-  @Max(MAX_CHOICES)
-  n?: number;
-
-  @IsOptional()
-  @Equals(false, { message: 'stream must be false: an item of a batch is not streamed' })
-  stream?: boolean;
-
-  @IsOptional()
-  @IsObject({ message: 'compression must be an object {"policy": "kvmerger", "budget": 0.35}' })
-  @ValidateNested()
-  @Type(() => CompressionDto)
-  compression?: CompressionDto;
 
   /** What becomes of a document that does not fit the context. */
   @IsOptional()

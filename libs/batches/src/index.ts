@@ -56,7 +56,7 @@ export { isTooDeep } from './json-depth.js';
 export { mapOptions } from './long-chat.js';
 export { combineText, type PartialAnswer } from './map-reduce-prompts.js';
 export { ApiError, type OpenAiErrorBody, type OpenAiErrorType } from './openai-error.js';
-export { parseChatCompletion, parseCompressionRequest, parseTextCompletion } from './parse-request.js';
+export { inOrderOf, parseChatCompletion, parseCompressionRequest, parseTextCompletion } from './parse-request.js';
 export { planAlone } from './plan-alone.js';
 export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';

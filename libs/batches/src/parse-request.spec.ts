@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError } from './openai-error.js';
-import { parseChatCompletion, parseCompressionRequest } from './parse-request.js';
+import { parseChatCompletion, parseCompressionRequest, parseTextCompletion } from './parse-request.js';
 
 const base = { model: 'm', messages: [{ role: 'user', content: 'Who wrote it?' }] };
 
@@ -215,6 +215,31 @@ describe('parseChatCompletion', () => {
     expect(error.type).toBe('invalid_request_error');
     expect(error.param?.startsWith(param), `${error.param}: ${error.message}`).toBe(true);
     expect(error.message).toContain(param.split(/[.[]/)[0]);
+  });
+
+  it('tells the first wrong field of the body, then unknown ones, then missing ones', () => {
+    const wrong = { n: 0, top_logprobs: 99, temperature: 9, response_format: 7, messages: 'x', frobnicate: 1 };
+    const left = Object.entries(wrong);
+    const told: (string | null)[] = [];
+    while (left.length > 0) {
+      const { param } = offence(() => parseChatCompletion(Object.fromEntries(left)));
+      told.push(param);
+      left.splice(
+        left.findIndex(([name]) => name === param),
+        1,
+      );
+    }
+    expect(told).toEqual(Object.keys(wrong));
+    expect(offence(() => parseChatCompletion({})).param).toMatch(/^(model|messages)$/);
+    const message = { content: 5, role: 'nobody' };
+    expect(refused({ messages: [message] }).param).toBe('messages[0].content');
+    expect(refused({ messages: [{ role: 'nobody', content: 5 }] }).param).toBe('messages[0].role');
+    for (const [body, param] of [
+      [{ top_p: 9, prompt: 7, model: 'm' }, 'top_p'],
+      [{ prompt: 7, top_p: 9, model: 'm' }, 'prompt'],
+    ] as const) {
+      expect(offence(() => parseTextCompletion(body)).param).toBe(param);
+    }
   });
 
   it('says why', () => {

@@ -1,6 +1,7 @@
 import { type ClassConstructor, plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
-import { ChatCompletionDto, type ChatCompletionRequest, CompressionDto } from './chat-completion.dto.js';
+import { ChatCompletionDto, type ChatCompletionRequest } from './chat-completion.dto.js';
+import { CompressionDto } from './compression.dto.js';
 import type { CompressionRequest } from './compression.js';
 import { isTooDeep } from './json-depth.js';
 import { checkJsonSchema } from './json-schema.js';
@@ -115,23 +116,40 @@ export function parseCompressionRequest(value: unknown): CompressionRequest | un
 function validated<T extends object>(dto: ClassConstructor<T>, fields: Record<string, unknown>, path: string): T {
   const instance = plainToInstance(dto, fields, { exposeUnsetFields: false });
   const errors = validateSync(instance, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true });
-  const error = mostTelling(errors);
-  if (error) throw firstOffence(error, path);
+  const error = mostTelling(errors, fields);
+  if (error) throw firstOffence(error, fields, path);
   return instance;
 }
 
-/** A wrong value before an unknown field: `image_url` is unknown only because its part's `type` is not supported. */
-const mostTelling = (errors: readonly ValidationError[]): ValidationError | undefined =>
-  errors.find(({ value, constraints }) => value !== undefined && !constraints?.['whitelistValidation']) ?? errors[0];
+/**
+ * The first error in the body's own order, what is missing last; class-validator's order is that of the classes, and their
+ * ancestors' fields come last. A wrong value comes before an unknown field: `image_url` is unknown only because its part's
+ * `type` is not supported.
+ */
+function mostTelling(errors: readonly ValidationError[], body: unknown): ValidationError | undefined {
+  const ordered = inOrderOf(errors, body);
+  return (
+    ordered.find(({ value, constraints }) => value !== undefined && !constraints?.['whitelistValidation']) ?? ordered[0]
+  );
+}
+
+/** Errors in the order in which a body has their fields, those of missing ones last. */
+export function inOrderOf(errors: readonly ValidationError[], body: unknown): ValidationError[] {
+  const names = typeof body === 'object' && body !== null ? Object.keys(body) : [];
+  const place = ({ property }: ValidationError): number =>
+    names.includes(property) ? names.indexOf(property) : names.length;
+  return [...errors].sort((a, b) => place(a) - place(b));
+}
 
 /** The innermost most telling failure of an error tree. */
-function firstOffence(error: ValidationError, parent: string): Error {
+function firstOffence(error: ValidationError, body: unknown, parent: string): Error {
   const path = memberPath(parent, error.property);
+  const member = (body as Record<string, unknown> | null | undefined)?.[error.property];
   // A missing or mistyped value fails several validators at once; `nestedValidation` says the least of them.
   const failed = Object.entries(error.constraints ?? {}).filter(([name]) => name !== 'nestedValidation');
   const constraint = failed.at(-1);
-  const child = mostTelling(error.children ?? []);
-  if (!constraint && child) return firstOffence(child, path);
+  const child = mostTelling(error.children ?? [], member);
+  if (!constraint && child) return firstOffence(child, member, path);
   if (constraint?.[0] === 'whitelistValidation') {
     return unknownParameter(path);
   }

@@ -1,50 +1,14 @@
-import { Transform, Type } from 'class-transformer';
-import {
-  ArrayMaxSize,
-  Equals,
-  IsArray,
-  IsIn,
-  IsInt,
-  IsNotEmpty,
-  IsNumber,
-  IsObject,
-  IsOptional,
-  IsString,
-  Max,
-  Min,
-  ValidateBy,
-  ValidateNested,
-} from 'class-validator';
-import {
-  CompressionDto,
-  IsLogitBias,
-  IsPenalty,
-  IsShare,
-  IsTokenCount,
-  MAX_CHOICES,
-  MAX_STOP_STRINGS,
-} from './chat-completion.dto.js';
-import type { CompressionRequest } from './compression.js';
+import { Transform } from 'class-transformer';
+import { ArrayMaxSize, Equals, IsIn, IsInt, IsOptional, Max, Min, ValidateBy } from 'class-validator';
+import { SamplingDto, type SamplingRequest } from './sampling.dto.js';
 import type { Truncation } from './truncation.js';
 
 /** What of a request to `/v1/completions` Longhaul acts on. */
-export interface TextCompletionRequest {
-  model: string;
+export interface TextCompletionRequest extends SamplingRequest {
   /** Text, or token ids, each answered by itself. */
   prompt: (string | number[])[];
-  max_tokens?: number;
-  temperature?: number;
-  top_p?: number;
-  seed?: number;
-  stop?: string[];
   /** How many alternatives to report for each token. */
   logprobs?: number;
-  n?: number;
-  frequency_penalty?: number;
-  presence_penalty?: number;
-  /** By token id. */
-  logit_bias?: Record<string, number>;
-  compression?: CompressionRequest;
   truncation?: TextTruncation;
 }
 
@@ -65,11 +29,7 @@ const isTokens = (value: unknown): value is number[] =>
 const isPrompt = (value: unknown): boolean => typeof value === 'string' || (isTokens(value) && value.length > 0);
 
 /** The fields of a request to `/v1/completions` and what each must be. Fields that are not here are refused by name. */
-export class TextCompletionDto {
-  @IsString()
-  @IsNotEmpty()
-  model!: string;
-
+export class TextCompletionDto extends SamplingDto {
   /** One prompt is a list of one. */
   @Transform(({ value }: { value: unknown }) =>
     typeof value === 'string' || (isTokens(value) && value.length > 0) ? [value] : value,
@@ -85,57 +45,10 @@ export class TextCompletionDto {
   prompt!: (string | number[])[];
 
   @IsOptional()
-  @IsTokenCount()
-  max_tokens?: number;
-
-  @IsOptional()
-  @IsNumber()
-  @Min(0)
-  @Max(2)
-  temperature?: number;
-
-  @IsOptional()
-  @IsShare()
-  top_p?: number;
-
-  @IsOptional()
-  @IsInt()
-  @Min(Number.MIN_SAFE_INTEGER)
-  @Max(Number.MAX_SAFE_INTEGER)
-  seed?: number;
-
-  /** A plain string is a list of one. */
-  @IsOptional()
-  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? [value] : value))
-  @IsArray({ message: `stop must be a string or a list of at most ${MAX_STOP_STRINGS} strings` })
-  @ArrayMaxSize(MAX_STOP_STRINGS, { message: `stop must be at most ${MAX_STOP_STRINGS} strings` })
-  @IsString({ each: true, message: 'stop must hold strings only' })
-  @IsNotEmpty({ each: true, message: 'stop must not hold an empty string' })
-  stop?: string[];
-
-  @IsOptional()
   @IsInt()
   @Min(0)
   @Max(MAX_LOGPROBS)
   logprobs?: number;
-
-  @IsOptional()
-  @IsInt()
-  @Min(1)
-  @Max(MAX_CHOICES)
-  n?: number;
-
-  @IsOptional()
-  @IsPenalty()
-  frequency_penalty?: number;
-
-  @IsOptional()
-  @IsPenalty()
-  presence_penalty?: number;
-
-  @IsOptional()
-  @IsLogitBias()
-  logit_bias?: Record<string, number>;
 
   @IsOptional()
   @IsInt()
@@ -144,16 +57,6 @@ export class TextCompletionDto {
   @IsOptional()
   @Equals(false, { message: 'echo must be false: Longhaul does not repeat the prompt' })
   echo?: boolean;
-
-  @IsOptional()
-  @Equals(false, { message: 'stream must be false: an item of a batch is not streamed' })
-  stream?: boolean;
-
-  @IsOptional()
-  @IsObject({ message: 'compression must be an object {"policy": "kvmerger", "budget": 0.35}' })
-  @ValidateNested()
-  @Type(() => CompressionDto)
-  compression?: CompressionDto;
 
   @IsOptional()
   @IsIn(TEXT_TRUNCATIONS, {

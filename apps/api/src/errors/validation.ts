@@ -1,18 +1,44 @@
-import { ApiError, isTooDeep } from '@app/batches';
-import { type CanActivate, type ExecutionContext, Injectable, ValidationPipe } from '@nestjs/common';
+import { ApiError, inOrderOf, isTooDeep } from '@app/batches';
+import {
+  type ArgumentMetadata,
+  type CanActivate,
+  type ExecutionContext,
+  Injectable,
+  ValidationPipe,
+} from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import type { Request } from 'express';
 
 /** Validates every DTO; fields nobody asked for are an error, as a misspelt one would otherwise be ignored. */
-export const createValidationPipe = (): ValidationPipe =>
-  new ValidationPipe({
-    transform: true,
-    whitelist: true,
-    forbidNonWhitelisted: true,
-    exceptionFactory: (errors) => describe(errors[0], ''),
-  });
+export class RequestPipe extends ValidationPipe {
+  constructor() {
+    super({
+      transform: true,
+      whitelist: true,
+      forbidNonWhitelisted: true,
+      exceptionFactory: (errors) => new InvalidFields(errors),
+    });
+  }
 
-/** OpenAI's way to say what is wrong with the first bad field. */
+  /** Throws an `ApiError` about the first bad field, in the request's own order. */
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    try {
+      return await super.transform(value, metadata);
+    } catch (error) {
+      if (error instanceof InvalidFields) throw describe(inOrderOf(error.errors, value)[0], '');
+      throw error;
+    }
+  }
+}
+
+class InvalidFields extends Error {
+  override readonly name = 'InvalidFields';
+  constructor(readonly errors: readonly ValidationError[]) {
+    super('fields that are not valid');
+  }
+}
+
+/** OpenAI's way to say what is wrong with a field. */
 function describe(error: ValidationError | undefined, parent: string): ApiError {
   if (!error) return ApiError.invalid('The request is not valid.');
   const param = parent ? `${parent}.${error.property}` : error.property;
