@@ -11,7 +11,7 @@ import { type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
  */
 const MAGIC = 0x564b484c;
 /** To be raised with every change of the format. */
-const VERSION = 1;
+const VERSION = 2;
 const PREAMBLE_BYTES = 12;
 const SHA256_BYTES = 32;
 /** A header of more heads than any model has; a damaged length must not become an allocation. */

@@ -80,8 +80,10 @@ describe('calibration of KV heads', () => {
       Float32Array.from({ length: headSize * kept.length }, (_, i) => {
         return source[Math.floor(i / kept.length) * sample.prefix.length + kept[i % kept.length]!]!;
       });
+    const rows = (source: Float32Array) =>
+      Float32Array.from(kept.flatMap((i) => [...source.subarray(i * headSize, (i + 1) * headSize)]));
     const slow = await divergences(sample, ({ keys, values }) => ({
-      keys: columns(keys),
+      keys: rows(keys),
       values: columns(values),
       logMass: new Float32Array(kept.length),
     }));

@@ -119,15 +119,16 @@ function withHead(shape: LlamaShape, full: HeldPrefix, index: number, head: Held
 function cutHead({ keys, values, logMass }: HeldHead, headSize: number): HeldHead {
   const entries = logMass.length;
   if (entries <= SINK_TOKENS + RECENT_TOKENS) return { keys, values, logMass };
-  const ends = (source: Float32Array, channels: number): Float32Array => {
-    const size = SINK_TOKENS + RECENT_TOKENS;
-    const kept = new Float32Array(size * channels);
-    for (let channel = 0; channel < channels; channel++) {
-      const of = source.subarray(channel * entries, (channel + 1) * entries);
-      kept.set(of.subarray(0, SINK_TOKENS), channel * size);
-      kept.set(of.subarray(entries - RECENT_TOKENS), channel * size + SINK_TOKENS);
+  /** Of `[rows, entries, columns]`. */
+  const ends = (source: Float32Array, rows: number, columns: number): Float32Array => {
+    const kept = new Float32Array(rows * (SINK_TOKENS + RECENT_TOKENS) * columns);
+    for (let row = 0; row < rows; row++) {
+      const of = source.subarray(row * entries * columns, (row + 1) * entries * columns);
+      const to = row * (SINK_TOKENS + RECENT_TOKENS) * columns;
+      kept.set(of.subarray(0, SINK_TOKENS * columns), to);
+      kept.set(of.subarray((entries - RECENT_TOKENS) * columns), to + SINK_TOKENS * columns);
     }
     return kept;
   };
-  return { keys: ends(keys, headSize), values: ends(values, headSize), logMass: ends(logMass, 1) };
+  return { keys: ends(keys, 1, headSize), values: ends(values, headSize, 1), logMass: ends(logMass, 1, 1) };
 }

@@ -45,12 +45,12 @@ export class RunLayout {
 const NOTHING = new Float32Array(0);
 
 function leaveEmpty({ layers, kvHeads, headSize }: LlamaShape, slot: number, feeds: Record<string, Tensor>): void {
-  const [matrix, vector] = [new Tensor('float32', NOTHING, [headSize, 0]), new Tensor('float32', NOTHING, [0])];
+  const none = (...dims: number[]) => new Tensor('float32', NOTHING, dims);
   for (let layer = 0; layer < layers; layer++) {
     for (let head = 0; head < kvHeads; head++) {
-      feeds[IO.inSlot(IO.prefixKey(layer, head), slot)] = matrix;
-      feeds[IO.inSlot(IO.prefixValue(layer, head), slot)] = matrix;
-      feeds[IO.inSlot(IO.prefixLogMass(layer, head), slot)] = vector;
+      feeds[IO.inSlot(IO.prefixKey(layer, head), slot)] = none(0, headSize);
+      feeds[IO.inSlot(IO.prefixValue(layer, head), slot)] = none(headSize, 0);
+      feeds[IO.inSlot(IO.prefixLogMass(layer, head), slot)] = none(0);
     }
   }
 }

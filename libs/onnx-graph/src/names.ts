@@ -45,8 +45,9 @@ export const IO = {
   toHeads: 'to_heads',
   /** int64 `[queryHeads * n]` the other way round */
   toItems: 'to_items',
-  /** float, one a layer and KV head, each with its own M: `[1 + M, D]` in the prefill graph, row 0 zero; `[D, M]` in decode graphs */
+  /** float, one a layer and KV head, each with its own M: `[1 + M, D]` in the prefill graph, row 0 zero; `[M, D]` in decode graphs */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
+  /** the same, but `[D, M]` in decode graphs */
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
   /** float `[M]` log of the tokens each entry stands for; `[1 + M, 1]` in the prefill graph, row 0 zero */
   prefixLogMass: (layer: number, head: number) => `prefix_log_mass.${layer}.${head}`,
