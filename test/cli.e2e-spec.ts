@@ -94,7 +94,7 @@ describe('longhaul submit, watch and results', () => {
       { document: 'two.md', items: 2, kv_cache: { policy: 'full' } },
       { document: 'one.txt', items: 2, kv_cache: { policy: 'full' } },
     ]);
-    expect((await run('usage', id)).out).toMatch(/^one\.txt +2 +\d+ +full +100\.0 % +\d+\.\d MB +\d+\.\d s$/m);
+    expect((await run('usage', id)).out).toMatch(/^ +2 +\d+ +full +100\.0 % +\d+\.\d MB +\d+\.\d s +one\.txt$/m);
   });
 
   it('take a batch file and documents that are there already, and exit with 4 where an answer is missing', async () => {

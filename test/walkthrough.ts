@@ -24,15 +24,18 @@ export function stepsOf(markdown: string): Step[] {
 /** What differs from run to run, and a progress bar, which is drawn on terminals only. */
 const VARIABLE = /(?<id>(?:batch|file)[_-][0-9a-f]{32})|(?<number>\d[\d,.:]*)|(?<space> +)|(?<rest>…)|(?<bar>[█░]+ )/g;
 
+/** Words indented by four spaces. */
+const ANSWER = /^ {4}\p{L}/u;
+
 /**
  * The first shown line that was not printed, in order; undefined where all were. Numbers, ids and the width of spaces may
- * differ, `…` stands for anything, and answers of the model, which are indented by four spaces, are not compared.
+ * differ, `…` stands for anything, and answers of the model are not compared.
  */
 export function missingLine(shown: readonly string[], printed: string): string | undefined {
   const lines = printed.split('\n').map((line) => line.trimEnd());
   let next = 0;
   for (const line of shown) {
-    if (line.trim() === '' || line.startsWith('    ')) continue;
+    if (line.trim() === '' || ANSWER.test(line)) continue;
     const pattern = patternOf(line);
     const at = lines.findIndex((candidate, i) => i >= next && pattern.test(candidate));
     if (at < 0) return line;

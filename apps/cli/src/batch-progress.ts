@@ -18,7 +18,8 @@ export class BatchProgress {
     if (batch.status === 'in_progress') this.first ??= { at: now, done, tokens };
     this.share = total > 0 ? done / total : 0;
     const status = batch.status.replace('_', ' ');
-    const counts = [`${done}/${total} items`, ...(failed > 0 ? [`${failed} failed`] : [])];
+    // Nobody has counted them yet while there are none.
+    const counts = total > 0 ? [`${done}/${total} items`, ...(failed > 0 ? [`${failed} failed`] : [])] : [];
     const elapsed = this.first ? (now - this.first.at) / 1000 : 0;
     const moved = done - (this.first?.done ?? 0);
     const rates: string[] = [];

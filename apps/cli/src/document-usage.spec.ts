@@ -12,6 +12,7 @@ it('adds up the answers of each document, caches apart', async () => {
     document,
     question: 'Who?',
     answer: 'I.',
+    finish_reason: 'stop',
     error: null,
   });
   const full = { policy: 'full', budget: 1, tokens: 100, entries: 100, bytes: 9000 };

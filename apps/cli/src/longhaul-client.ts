@@ -33,6 +33,8 @@ export interface ResultRow {
   readonly document: string | null;
   readonly question: string | null;
   readonly answer: string | null;
+  /** `length`: cut where the longest answer ends. */
+  readonly finish_reason: string | null;
   readonly error: string | null;
 }
 

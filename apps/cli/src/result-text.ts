@@ -11,7 +11,8 @@ export async function* resultText(jsonl: AsyncIterable<Uint8Array>, width: numbe
     }
     document = row.document;
     yield `${wrapped(row.question ?? row.custom_id ?? '(a line that could not be read)', width, '  ').join('\n')}\n`;
-    const answer = row.error === null ? (row.answer ?? '') : `failed: ${row.error}`;
+    const cut = row.finish_reason === 'length' ? ' …' : '';
+    const answer = row.error === null ? `${row.answer ?? ''}${cut}` : `failed: ${row.error}`;
     yield `${wrapped(answer, width, '    ').join('\n')}\n`;
   }
 }

@@ -95,7 +95,7 @@ async function submit(inputs: readonly string[], options: SubmitOptions, command
   else if (!options.watch) printJson(batch);
   if (!options.watch) {
     if (process.stdout.isTTY && process.stderr.isTTY && !service.json)
-      console.error(`Follow it: ${LONGHAUL} watch. Its answers, as far as it is: ${LONGHAUL} results`);
+      console.error(`${LONGHAUL} watch shows how it goes, ${LONGHAUL} results its answers.`);
     return;
   }
   const ended = await follow(service, batch.id);

@@ -33,7 +33,6 @@ const RIGHT = ['items', 'tokens', 'kept', 'cache', 'prefill'];
 
 function usageTable(usage: readonly DocumentUsage[]): string {
   const rows = usage.map(({ document, items, prefill_seconds: seconds, kv_cache: cache }) => [
-    oneLine(document ?? '-'),
     String(items),
     ...(cache
       ? [
@@ -44,6 +43,7 @@ function usageTable(usage: readonly DocumentUsage[]): string {
           seconds > 0 ? `${seconds.toFixed(1)} s` : 'held',
         ]
       : ['-', '-', '-', '-', '-']),
+    oneLine(document ?? '-'),
   ]);
-  return table(['document', 'items', 'tokens', 'policy', 'kept', 'cache', 'prefill'], rows, RIGHT);
+  return table(['items', 'tokens', 'policy', 'kept', 'cache', 'prefill', 'document'], rows, RIGHT);
 }
