@@ -82,7 +82,7 @@ export interface BatchPage {
 export abstract class BatchStore {
   abstract create(record: BatchRecord): Promise<void>;
   abstract get(id: string): Promise<BatchRecord | undefined>;
-  /** Undefined where `after` is no batch. */
+  /** Undefined where `after` is no batch and was not listed as one in the last day. */
   abstract list(query: BatchQuery): Promise<BatchPage | undefined>;
   /** Changes fields only while the status is one of `from`, atomically; false where it was not (another run was first). */
   abstract transition(id: string, from: readonly BatchStatus[], change: Partial<BatchRecord>): Promise<boolean>;

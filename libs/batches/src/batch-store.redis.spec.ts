@@ -58,7 +58,9 @@ describe('RedisBatchStore', () => {
     expect(await list(2)).toEqual([[5, 1], true]);
     expect(await list(3)).toEqual([[5, 1, 0], false]);
     expect((await store.list({ limit: 1 }))?.batches).toEqual([all[5]]);
-    expect(await store.list({ limit: 1, after: all[3]!.id })).toBeUndefined();
+    // Who was in the middle of a listing goes on.
+    expect(await list(2, 3)).toEqual([[1, 0], false]);
+    expect(await redis.ttl(`longhaul:{batches}:place:${all[3]!.id}`)).toBeGreaterThan(3600);
   });
 
   it('changes fields only from an allowed status', async () => {

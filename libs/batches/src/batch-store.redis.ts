@@ -14,6 +14,9 @@ const recordKey = (id: string): string => `longhaul:{batches}:record:${id}`;
 const UNFINISHED_KEY = 'longhaul:{batches}:unfinished';
 /** Sorted set: id -> place in the order of creation; of batches that expired too, until a listing finds them gone. */
 const ORDER_KEY = 'longhaul:{batches}:order';
+/** String: the place of a batch that expired, for who is in the middle of a listing. */
+const placeKey = (id: string): string => `longhaul:{batches}:place:${id}`;
+const PLACE_SECONDS = 24 * 3600;
 /** Counter: the last place given. */
 const PLACES_KEY = 'longhaul:{batches}:places';
 
@@ -76,7 +79,7 @@ export class RedisBatchStore extends BatchStore {
   }
 
   override async list({ limit, after }: BatchQuery): Promise<BatchPage | undefined> {
-    const place = after === undefined ? '+inf' : await this.redis.zscore(ORDER_KEY, after);
+    const place = after === undefined ? '+inf' : await this.placeOf(after);
     if (place === null) return undefined;
     const batches: BatchRecord[] = [];
     // One more than asked tells whether there are more.
@@ -86,12 +89,20 @@ export class RedisBatchStore extends BatchStore {
       if (next.length === 0) break;
       const ids = next.filter((_, i) => i % 2 === 0);
       const records = await Promise.all(ids.map((id) => this.get(id)));
-      const expired = ids.filter((_, i) => !records[i]);
-      if (expired.length > 0) await this.redis.zrem(ORDER_KEY, ...expired);
+      for (const [i, id] of ids.entries()) if (!records[i]) await this.forget(id, next[2 * i + 1]!);
       batches.push(...records.filter((record) => record !== undefined));
       from = `(${next.at(-1)}`;
     }
     return { batches: batches.slice(0, limit), hasMore: batches.length > limit };
+  }
+
+  private async placeOf(id: string): Promise<string | null> {
+    return (await this.redis.zscore(ORDER_KEY, id)) ?? (await this.redis.get(placeKey(id)));
+  }
+
+  private async forget(id: string, place: string): Promise<void> {
+    await this.redis.set(placeKey(id), place, 'EX', PLACE_SECONDS);
+    await this.redis.zrem(ORDER_KEY, id);
   }
 
   override async transition(id: string, from: readonly BatchStatus[], change: Partial<BatchRecord>): Promise<boolean> {

@@ -21,8 +21,11 @@ export type FilePurpose = (typeof FILE_PURPOSES)[number];
 /** A new file's id. */
 export const newFileId = (): string => `file-${randomUUID().replaceAll('-', '')}`;
 
+/** Prefix of the keys of files' bytes. */
+export const FILE_BLOBS = 'files';
+
 /** Where a file's bytes live: a blob of its own, so that taking back one upload can never touch another's. */
-export const fileBlobKey = (fileId: string): string => `files/${fileId}`;
+export const fileBlobKey = (fileId: string): string => `${FILE_BLOBS}/${fileId}`;
 
 /** Which files of a list to give. */
 export interface FileQuery {
@@ -59,7 +62,7 @@ export abstract class FileStore {
   /** As `get`; from now on the file can't be withdrawn until the batch lets go of it. */
   abstract hold(id: string, batchId: string): Promise<FileRecord | undefined>;
   abstract release(id: string, batchIds: readonly string[]): Promise<void>;
-  /** Undefined where `after` is no file. */
+  /** Undefined where `after` is no file and was none in the last day. */
   abstract list(query: FileQuery): Promise<FilePage | undefined>;
   /** Takes a file out of sight, atomically, unless batches hold it; undefined where there is none. */
   abstract withdraw(id: string): Promise<Withdrawal | undefined>;

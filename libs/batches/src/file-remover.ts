@@ -1,8 +1,9 @@
 import type { BlobStore } from '@app/storage';
 import type { BatchStore } from './batch-record.js';
 import { extractedTextKey } from './extracted-texts.js';
-import type { FileRecord, FileStore } from './file-record.js';
+import { FILE_BLOBS, type FileRecord, type FileStore } from './file-record.js';
 import { ApiError } from './openai-error.js';
+import { COMPLETION_BODIES } from './queues.js';
 
 /** Removes files: record, bytes and extracted text. What a crash leaves half-done the next sweep finishes. */
 export class FileRemover {
@@ -23,6 +24,21 @@ export class FileRemover {
   async sweep(unixSeconds: number): Promise<void> {
     for (const id of await this.files.expired(unixSeconds)) await this.withdraw(id);
     for (const file of await this.files.withdrawn()) await this.erase(file);
+  }
+
+  /**
+   * Removes blobs that no record refers to, as their process was killed between the two: files, and bodies of completions.
+   * Where there is no record at all nothing is removed: then this is another Redis, or one that lost its data.
+   * @param writtenBefore milliseconds; far enough back that nobody is still about to write the record
+   */
+  async sweepOrphans(writtenBefore: number): Promise<void> {
+    if ((await this.files.list({ limit: 1, order: 'asc' }))?.files.length === 0) return;
+    const withdrawn = new Set((await this.files.withdrawn()).map(({ blobKey }) => blobKey));
+    for await (const key of this.blobs.writtenBefore(FILE_BLOBS, writtenBefore)) {
+      const id = key.slice(FILE_BLOBS.length + 1);
+      if (!withdrawn.has(key) && !(await this.files.get(id))) await this.blobs.delete(key);
+    }
+    for await (const key of this.blobs.writtenBefore(COMPLETION_BODIES, writtenBefore)) await this.blobs.delete(key);
   }
 
   /** The batches that use the file; empty where it is removed, undefined where there is none. */

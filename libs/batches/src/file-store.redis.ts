@@ -22,6 +22,8 @@ const keys = {
   places: 'longhaul:{files}:places',
   /** Sorted set: id -> Unix seconds. */
   expiry: 'longhaul:{files}:expiry',
+  /** String: the place that a withdrawn file had, for who is in the middle of a listing. */
+  placeOf: (id: string) => `longhaul:{files}:place:${id}`,
   /** Hash: id -> record as JSON, of files whose bytes may still be there. */
   withdrawn: 'longhaul:{files}:withdrawn',
 };
@@ -42,14 +44,21 @@ if record then redis.call('SADD', KEYS[2], ARGV[1]) end
 return record
 `;
 
-/** KEYS: record, holders, withdrawn, then every sorted set of ids. ARGV: id. Returns the record and its holders. */
+/** How long a listing may go on after the file that ended its last page is deleted. */
+const PLACE_SECONDS = 24 * 3600;
+
+/**
+ * KEYS: record, holders, withdrawn, place, order, then every other sorted set of ids. ARGV: id, seconds to keep its place.
+ * Returns the record and its holders.
+ */
 const WITHDRAW = `
 local record = redis.call('GET', KEYS[1])
 if not record then return {} end
 local holders = redis.call('SMEMBERS', KEYS[2])
 if #holders == 0 then
   redis.call('DEL', KEYS[1])
-  for i = 4, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
+  redis.call('SET', KEYS[4], redis.call('ZSCORE', KEYS[5], ARGV[1]), 'EX', ARGV[2])
+  for i = 5, #KEYS do redis.call('ZREM', KEYS[i], ARGV[1]) end
   redis.call('HSET', KEYS[3], ARGV[1], record)
 end
 return {record, holders}
@@ -58,7 +67,7 @@ return {record, holders}
 interface FileScripts {
   createFile(...args: (string | number)[]): Promise<null>;
   holdFile(record: string, holders: string, batchId: string): Promise<string | null>;
-  withdrawFile(...args: string[]): Promise<[] | [record: string, holders: string[]]>;
+  withdrawFile(...args: (string | number)[]): Promise<[] | [record: string, holders: string[]]>;
 }
 
 /** File records in Redis. */
@@ -69,7 +78,7 @@ export class RedisFileStore extends FileStore {
     super();
     redis.defineCommand('createFile', { numberOfKeys: 5, lua: CREATE });
     redis.defineCommand('holdFile', { numberOfKeys: 2, lua: HOLD });
-    redis.defineCommand('withdrawFile', { numberOfKeys: 5 + FILE_PURPOSES.length, lua: WITHDRAW });
+    redis.defineCommand('withdrawFile', { numberOfKeys: 6 + FILE_PURPOSES.length, lua: WITHDRAW });
     this.redis = redis as Redis & FileScripts;
   }
 
@@ -100,7 +109,7 @@ export class RedisFileStore extends FileStore {
   }
 
   override async list({ limit, order, after, purpose }: FileQuery): Promise<FilePage | undefined> {
-    const place = after === undefined ? undefined : await this.redis.zscore(keys.order, after);
+    const place = after === undefined ? undefined : await this.placeOf(after);
     if (place === null) return undefined;
     const set = purpose === undefined ? keys.order : keys.orderOf(purpose);
     const from = place === undefined ? undefined : `(${place}`;
@@ -115,14 +124,20 @@ export class RedisFileStore extends FileStore {
     return { files: records.flatMap((json) => parsed(json) ?? []), hasMore: ids.length > limit };
   }
 
+  /** Also that of a file that was deleted not long ago. */
+  private async placeOf(id: string): Promise<string | null> {
+    return (await this.redis.zscore(keys.order, id)) ?? (await this.redis.get(keys.placeOf(id)));
+  }
+
   override async withdraw(id: string): Promise<Withdrawal | undefined> {
-    const sets = [keys.expiry, keys.order, ...FILE_PURPOSES.map(keys.orderOf)];
+    const sets = [keys.placeOf(id), keys.order, keys.expiry, ...FILE_PURPOSES.map(keys.orderOf)];
     const [json, heldBy = []] = await this.redis.withdrawFile(
       keys.record(id),
       keys.holders(id),
       keys.withdrawn,
       ...sets,
       id,
+      PLACE_SECONDS,
     );
     return json === undefined ? undefined : { file: JSON.parse(json) as FileRecord, heldBy };
   }

@@ -113,6 +113,10 @@ describe('RedisFileStore', () => {
     await files.withdraw(all[1]!.id);
     expect(await ids({ limit: 9, order: 'asc' })).toEqual([[0, 2, 3, 4], false]);
     expect(await ids({ limit: 9, order: 'asc', purpose: 'user_data' })).toEqual([[4], false]);
+    // Who was in the middle of a listing goes on.
+    expect(await ids({ limit: 9, order: 'asc', after: all[1]!.id })).toEqual([[2, 3, 4], false]);
+    expect(await ids({ limit: 9, order: 'desc', purpose: 'batch', after: all[1]!.id })).toEqual([[0], false]);
+    expect(await redis.ttl(`longhaul:{files}:place:${all[1]!.id}`)).toBeGreaterThan(3600);
   });
 
   it('withdraws exactly once what nobody holds, and lets nobody hold what is withdrawn', async () => {
@@ -129,7 +133,8 @@ describe('RedisFileStore', () => {
     expect(await files.get(file.id)).toBeUndefined();
     expect(await files.withdrawn()).toEqual([file]);
     await files.forget(file.id);
-    expect(await redis.keys('longhaul:{files}:*')).toEqual(['longhaul:{files}:places']);
+    const left = await redis.keys('longhaul:{files}:*');
+    expect(left.filter((key) => !key.startsWith('longhaul:{files}:place:'))).toEqual(['longhaul:{files}:places']);
   });
 });
 
@@ -170,6 +175,26 @@ describe('FileRemover', () => {
     await remover.sweep(0);
     expect(await storedBlobs()).toEqual([]);
     expect(await files.withdrawn()).toEqual([]);
+  });
+
+  it('removes what uploads left behind whose process was killed, and nothing younger or in use', async () => {
+    const kept = await stored();
+    const withdrawn = await stored();
+    await files.withdraw(withdrawn.id);
+    const orphan = fileBlobKey(newFileId());
+    const body = 'chat/chatcmpl-1.json';
+    for (const key of [orphan, body, 'plans/batch_1/0.json']) await blobs.put(key, 'bytes');
+    await remover.sweepOrphans(Date.now() - 60_000);
+    expect(await blobs.size(orphan)).toBe(5);
+    await remover.sweepOrphans(Date.now() + 60_000);
+    const sizes = [orphan, body, kept.blobKey, withdrawn.blobKey, 'plans/batch_1/0.json'].map((key) => blobs.size(key));
+    const id = kept.id.length;
+    expect(await Promise.all(sizes)).toEqual([undefined, undefined, id, id, 5]);
+    await remover.remove(kept.id);
+    await blobs.put(orphan, 'bytes');
+    await redis.flushall();
+    await remover.sweepOrphans(Date.now() + 60_000);
+    expect(await blobs.size(orphan)).toBe(5);
   });
 
   it('removes expired files, but none that a batch still uses', async () => {

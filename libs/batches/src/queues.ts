@@ -38,6 +38,9 @@ export interface BatchGroupJob {
   readonly planKey: string;
 }
 
+/** Prefix of the keys of completions' bodies. */
+export const COMPLETION_BODIES = 'chat';
+
 export interface CompletionJob {
   /** `/v1/chat/completions`, one item; `/v1/completions`, an item a prompt. */
   readonly kind: 'chat' | 'text';

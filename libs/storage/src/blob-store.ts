@@ -12,7 +12,7 @@ export interface StoredBlob {
  * Where documents, batch files, plans and outputs live. Also the injection token of its adapter.
  *
  * Guaranteed: a blob is there whole or not at all (readers never see a partial write); writing a key again replaces it.
- * Deliberately not here: names, purposes, expiry, listings; those belong to the records that refer to a blob.
+ * Deliberately not here: names, purposes, expiry, listings for users; those belong to the records that refer to a blob.
  */
 export abstract class BlobStore {
   /** Stores under `key`. Throws `BlobTooLargeError` when `maxBytes` is passed; nothing stays then. */
@@ -26,4 +26,6 @@ export abstract class BlobStore {
   /** Size in bytes, or undefined where there is none. */
   abstract size(key: string): Promise<number | undefined>;
   abstract delete(key: string): Promise<void>;
+  /** Keys directly below a prefix that were written before a time (ms), for finding what no record refers to. */
+  abstract writtenBefore(prefix: string, milliseconds: number): AsyncIterable<string>;
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -55,6 +55,20 @@ describe('FileSystemBlobStore', () => {
   it('opens a range, both ends included', async () => {
     await store.put('digits', '0123456789');
     expect(await text(await store.open('digits', { start: 2, end: 4 }))).toBe('234');
+  });
+
+  it('finds what lies below a prefix and was written before a time', async () => {
+    for (const key of ['files/old', 'files/new', 'files/more/deep', 'other/old']) await store.put(key, 'x');
+    const hours = (ago: number) => new Date(Date.now() - ago * 3_600_000);
+    for (const key of ['files/old', 'other/old']) await utimes(join(root, 'store', key), hours(3), hours(3));
+    const found = async (prefix: string) => {
+      const keys: string[] = [];
+      for await (const key of store.writtenBefore(prefix, hours(2).getTime())) keys.push(key);
+      return keys;
+    };
+    expect(await found('files')).toEqual(['files/old']);
+    expect(await found('none')).toEqual([]);
+    await expect(found('../files')).rejects.toThrow(InvalidBlobKeyError);
   });
 
   it('replaces a blob that is written again, and equal contents share one blob', async () => {

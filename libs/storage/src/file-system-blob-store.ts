@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, opendir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -72,6 +72,18 @@ export class FileSystemBlobStore extends BlobStore {
     const path = this.pathOf(key);
     await rm(path, { force: true });
     await this.removeEmptyParents(path);
+  }
+
+  override async *writtenBefore(prefix: string, milliseconds: number): AsyncGenerator<string> {
+    const directory = await opendir(this.pathOf(prefix)).catch((error: unknown) => {
+      if (this.asReadError(prefix, error) instanceof BlobNotFoundError) return [];
+      throw error;
+    });
+    for await (const entry of directory) {
+      const key = `${prefix}/${entry.name}`;
+      const found = entry.isFile() ? await stat(this.pathOf(key)).catch(() => undefined) : undefined;
+      if (found && found.mtimeMs < milliseconds) yield key;
+    }
   }
 
   /** Directories come with the first blob in them and go with the last. */

@@ -1,4 +1,4 @@
-import { ApiError, CHAT_PRIORITY, type CompletionJob, type OpenAiErrorBody } from '@app/batches';
+import { ApiError, CHAT_PRIORITY, COMPLETION_BODIES, type CompletionJob, type OpenAiErrorBody } from '@app/batches';
 import { Config } from '@app/config';
 import { AnswerStreams, Cancellations, type ItemResult, ResultStore, type StreamedPiece } from '@app/results';
 import { BlobStore } from '@app/storage';
@@ -60,7 +60,7 @@ export class CompletionJobs {
    */
   async *run(order: CompletionOrder, gone: AbortSignal): AsyncGenerator<Progress, unknown[]> {
     const { id, kind, stream } = order;
-    const job: CompletionJob = { kind, completionId: id, bodyKey: `chat/${id}.json`, stream };
+    const job: CompletionJob = { kind, completionId: id, bodyKey: `${COMPLETION_BODIES}/${id}.json`, stream };
     const wakeUp = new WakeUp();
     const wake = (): void => wakeUp.wake();
     const subscriptions: (() => Promise<void>)[] = [];
