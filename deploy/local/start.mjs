@@ -43,13 +43,15 @@ async function main() {
 const howToTry = (url, model) => `
 ${bold('Longhaul is ready:')} ${url}
 
-  ${elsewhere(url)}npx longhaul submit examples/opinions --questions examples/questions.txt --watch
+  ${elsewhere(url)}npx longhaul submit examples/opinions \\
+    --questions examples/questions.txt --watch
   ${elsewhere(url)}npx longhaul results
 
-  curl ${url}/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{"model":"${model}","messages":[{"role":"user","content":"Hello!"}]}'
+  curl ${url}/v1/chat/completions \\
+    -H 'content-type: application/json' -d '{"model":"${model}",
+    "messages":[{"role":"user","content":"Hello!"}]}'
 
-  The OpenAI client works with baseURL ${url}/v1. Ctrl-C stops everything.
+  OpenAI clients: baseURL ${url}/v1. Ctrl-C stops everything.
 `;
 
 /** What the command line has to be told where the API is not at its usual address. */
