@@ -8,13 +8,13 @@ import { WeightsWriter } from './weights-writer.js';
 
 /**
  * `f32`: exact.
- * `q8`: 8-bit weights. Decoding takes them in blocks of 32, inputs quantised in the same blocks; reading takes them with one
+ * `q8`: 8-bit weights. Decoding takes them in blocks of 32, in 4 bits where the model file has no more, inputs quantised in the same blocks; reading takes them with one
  * scale an output, inputs quantised to 15 bits token by token.
  */
 export type Precision = 'f32' | 'q8';
 
 /** Raised when what is written to `weights.bin` changes, so that older files are not read. */
-const WEIGHTS_VERSION = 2;
+const WEIGHTS_VERSION = 3;
 const WEIGHTS_FILE = 'weights.bin';
 const DESCRIPTION_FILE = 'description.json';
 

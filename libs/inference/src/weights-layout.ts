@@ -1,5 +1,6 @@
 import type { GgufModel } from '@app/gguf-model';
 import type { ExternalTensor, LayerWeights, LinearWeight, LlamaDescription } from '@app/onnx-graph';
+import { type FourBitBlocks, fourBitBlocks } from './four-bit-blocks.js';
 import type { Precision } from './model-files.js';
 import { BLOCK_SIZE, quantizeBlocks } from './quantize-blocks.js';
 import { quantizeRows } from './quantize-rows.js';
@@ -112,6 +113,8 @@ export class WeightsLayout {
     if (this.precision === 'f32') {
       return { kind: 'float', rows, columns, weight: await this.writer.append(name, 'float', [rows, columns], values) };
     }
+    const four = fourBitBlocks(values, rows, columns);
+    if (four !== undefined) return this.fourBits(name, four, rows, columns);
     const { codes, scales } = quantizeBlocks(values, rows, columns);
     const blocks = Math.ceil(columns / BLOCK_SIZE);
     return {
@@ -121,6 +124,24 @@ export class WeightsLayout {
       blockSize: BLOCK_SIZE,
       quantised: await this.writer.append(`${name}.q8`, 'uint8', [rows, blocks, BLOCK_SIZE], codes),
       scales: await this.writer.append(`${name}.scales`, 'float', [rows, blocks], scales),
+    };
+  }
+
+  private async fourBits(
+    name: string,
+    { codes, scales, zeroPoints }: FourBitBlocks,
+    rows: number,
+    columns: number,
+  ): Promise<LinearWeight> {
+    const blocks = scales.length / rows;
+    return {
+      kind: 'block4',
+      rows,
+      columns,
+      blockSize: BLOCK_SIZE,
+      quantised: await this.writer.append(`${name}.q4`, 'uint8', [rows, blocks, BLOCK_SIZE / 2], codes),
+      scales: await this.writer.append(`${name}.scales`, 'float', [rows, blocks], scales),
+      zeroPoints: await this.writer.append(`${name}.zeros`, 'uint8', [rows, Math.ceil(blocks / 2)], zeroPoints),
     };
   }
 

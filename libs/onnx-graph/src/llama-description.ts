@@ -29,6 +29,23 @@ export type LinearWeight =
       readonly scales: ExternalTensor;
     }
   | {
+      /**
+       * 4-bit blocks of `blockSize` inputs: value = (q - zero point) * scale. Behind the inputs come their sums over each block,
+       * which have weights of their own.
+       */
+      readonly kind: 'block4';
+      readonly rows: number;
+      /** Inputs without these sums. */
+      readonly columns: number;
+      readonly blockSize: number;
+      /** uint8 `[rows, blocks, blockSize / 2]` */
+      readonly quantised: ExternalTensor;
+      /** float `[rows, blocks]` */
+      readonly scales: ExternalTensor;
+      /** uint8 `[rows, ceil(blocks / 2)]` */
+      readonly zeroPoints: ExternalTensor;
+    }
+  | {
       /** 8-bit integers with one scale an output: value = q * scale; inputs are quantised to 15 bits with one scale a token. */
       readonly kind: 'int8';
       readonly rows: number;

@@ -44,6 +44,9 @@ interface Constants {
 /** Matrix products with a model's weights, of whatever kind these are. */
 export class Products {
   private constants: Constants | undefined;
+  /** What was made of inputs for products with `block4` weights. */
+  private readonly withSums = new Map<Value, Value>();
+  private blocks: { readonly shape: Value; readonly axis: Value } | undefined;
 
   /** @param tokens `[n]`, of which only the length counts */
   constructor(
@@ -92,22 +95,43 @@ export class Products {
         ...named,
       });
     }
-    return graph.node(
-      `${name}/MatMulNBits`,
-      'MatMulNBits',
-      [input.value, graph.weight(weight.quantised), graph.weight(weight.scales)],
-      {
-        domain: 'com.microsoft',
-        attributes: {
-          K: weight.columns,
-          N: weight.rows,
-          bits: 8,
-          block_size: weight.blockSize,
-          accuracy_level: ACCURACY_INT8,
-        },
-        ...named,
+    const small = weight.kind === 'block4';
+    const inputs = [
+      small ? this.appendSums(input.value, weight.blockSize) : input.value,
+      graph.weight(weight.quantised),
+      graph.weight(weight.scales),
+      ...(small ? [graph.weight(weight.zeroPoints)] : []),
+    ];
+    return graph.node(`${name}/MatMulNBits`, 'MatMulNBits', inputs, {
+      domain: 'com.microsoft',
+      attributes: {
+        K: small ? weight.columns + weight.columns / weight.blockSize : weight.columns,
+        N: weight.rows,
+        bits: small ? 4 : 8,
+        block_size: weight.blockSize,
+        accuracy_level: ACCURACY_INT8,
       },
-    );
+      ...named,
+    });
+  }
+
+  /** `[1, n, columns]` -> the same and its sums over each block, `[1, n, columns + columns / blockSize]`. */
+  private appendSums(value: Value, blockSize: number): Value {
+    const { graph } = this;
+    let extended = this.withSums.get(value);
+    if (extended === undefined) {
+      this.blocks ??= {
+        shape: graph.integers('blocks/shape', [0, 0, -1, blockSize]),
+        axis: graph.integers('blocks/axis', [-1]),
+      };
+      const blocks = graph.node(`${value}/blocks`, 'Reshape', [value, this.blocks.shape]);
+      const sums = graph.node(`${value}/sums`, 'ReduceSum', [blocks, this.blocks.axis], {
+        attributes: { keepdims: 0 },
+      });
+      extended = graph.node(`${value}/with_sums`, 'Concat', [value, sums], { attributes: { axis: 2 } });
+      this.withSums.set(value, extended);
+    }
+    return extended;
   }
 
   private integerProduct(name: string, codes: Value, weight: LinearWeight & { kind: 'int8' }, step: Value): Value {
