@@ -1,27 +1,94 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { OPTIONAL, REQUEST_FIELDS, REQUIRED } from './request-schemas.js';
+import { RESPONSE_SCHEMAS, ref } from './response-schemas.js';
+import { type DocumentedRoute, REFUSALS, ROUTES } from './routes.js';
+
+/** Refusals that every route may answer with. */
+const ALWAYS = [429, 500, 503];
+const METHODS = ['get', 'post', 'delete'] as const;
 
 /** Serves the OpenAPI document at /docs/openapi.json, and for people at /docs; that page loads nothing from elsewhere. */
 export function serveDocs(app: NestExpressApplication): void {
   const config = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
     .setTitle('Longhaul')
     .setDescription('Questions about long documents, on your own machines: the OpenAI Batch API, and jobs.')
     .setVersion('1')
     .build();
-  const document = withErrors(SwaggerModule.createDocument(app, config));
+  const document = completed(SwaggerModule.createDocument(app, config));
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs/openapi.json' });
 }
 
-/** Every endpoint refuses in the same shape. */
-function withErrors(document: OpenAPIObject): OpenAPIObject {
-  const text = { type: 'string', nullable: true };
-  const error = { type: 'object', properties: { message: { type: 'string' }, type: text, param: text, code: text } };
-  const content = { 'application/json': { schema: { type: 'object', properties: { error } } } };
-  const refusal = { description: "OpenAI's error body; `param` names the field at fault.", content };
-  for (const path of Object.values(document.paths)) {
-    for (const operation of [path.get, path.post, path.delete]) {
-      if (operation) Object.assign(operation.responses, { default: refusal });
+/** What classes and comments say of the requests, with what they cannot say, and the responses. */
+function completed(document: OpenAPIObject): OpenAPIObject {
+  const schemas: Record<string, object> = { ...document.components?.schemas };
+  document.components = { ...document.components, schemas };
+  for (const [name, fields] of Object.entries(REQUEST_FIELDS)) {
+    const schema = schemas[name] as { properties: Record<string, unknown>; required?: string[] };
+    Object.assign(schema.properties, fields);
+    const required = schema.required?.filter((field) => !OPTIONAL[name]?.includes(field)) ?? [];
+    schema.required = [...required, ...(REQUIRED[name] ?? [])];
+  }
+  for (const schema of Object.values(schemas)) allowNull(schema);
+  Object.assign(schemas, RESPONSE_SCHEMAS);
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const method of METHODS) {
+      const operation = item[method];
+      const route = ROUTES[`${method} ${path}`];
+      if (!operation || !route) continue;
+      operation.responses = responsesOf(route) as typeof operation.responses;
+      for (const parameter of operation.parameters ?? []) {
+        // Queries have a value for what is left out.
+        if ('in' in parameter && parameter.in === 'query') parameter.required = false;
+      }
+      const body = operation.requestBody as { content: Record<string, { example?: unknown }> } | undefined;
+      if (route.request !== undefined && body?.content['application/json']) {
+        body.content['application/json'].example = route.request;
+      }
     }
   }
   return document;
+}
+
+/** OpenAPI 3.1 has no `nullable`, which @nestjs/swagger writes: null is a type. */
+function allowNull(schema: object): void {
+  for (const property of Object.values((schema as { properties?: Record<string, NullableSchema> }).properties ?? {})) {
+    if (!property.nullable) continue;
+    delete property.nullable;
+    if (property.allOf) {
+      property.oneOf = [...property.allOf, { type: 'null' }];
+      delete property.allOf;
+      delete property.type;
+    } else property.type = [property.type, 'null'];
+  }
+}
+
+interface NullableSchema {
+  nullable?: boolean;
+  type?: unknown;
+  allOf?: object[];
+  oneOf?: object[];
+}
+
+function responsesOf({ answers, description, response, refusals, also }: DocumentedRoute): Record<string, object> {
+  const types = Object.entries(answers);
+  const content = Object.fromEntries(
+    types.map(([type, schema], i) => [
+      type,
+      { schema, ...(i === 0 && response !== undefined && { example: response }) },
+    ]),
+  );
+  const refusal = { 'application/json': { schema: ref('Error') } };
+  return {
+    200: { description, content },
+    ...(also && { [also.status]: { description: also.description, content } }),
+    ...Object.fromEntries(
+      [...refusals, ...ALWAYS.filter((status) => status !== also?.status)].map((status) => [
+        status,
+        { description: REFUSALS[status], content: refusal },
+      ]),
+    ),
+    default: { description: "OpenAI's error body.", content: refusal },
+  };
 }

@@ -66,7 +66,10 @@ function bodyError(thrown: unknown, request: Request): ApiError | undefined {
     case 'entity.verify.failed':
       return ApiError.invalid('The body of your request is not UTF-8 text.', null, 'invalid_encoding');
     case 'entity.too.large':
-      return tooLarge(`The body is larger than the ${(cause as { limit?: number }).limit} bytes allowed.`);
+      return tooLarge(
+        `The body is larger than the ${(cause as { limit?: number }).limit} bytes allowed (LONGHAUL_MAX_LINE_BYTES). ` +
+          'Upload long documents as files and name them by their ids.',
+      );
     case 'charset.unsupported':
     case 'encoding.unsupported':
       return new ApiError(415, 'invalid_request_error', `${(cause as Error).message}. Send UTF-8, not compressed.`);
