@@ -45,6 +45,8 @@ export class SideProcess<Name extends SideName> implements Side<VariantOf<Name>>
   ) {
     this.child = fork(join(import.meta.dirname, 'side-child.js'), [name, JSON.stringify(settings)], {
       serialization: 'advanced',
+      // As `npm start` starts a worker; the peer has it, too.
+      env: { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...process.env },
     });
     this.child.on('message', (reply: SideReply) => this.settle(reply));
     this.child.on('exit', (code, signal) => this.end(`${name} ended with ${signal ?? `exit code ${code}`}`));

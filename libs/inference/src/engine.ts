@@ -33,7 +33,7 @@ import { type Turn, Turns } from './turns.js';
 export interface EngineOptions {
   /** Path of the GGUF file. */
   readonly modelPath: string;
-  /** Folder for graphs and weights made from the model file; about 2.1 (q8; 1.7 of a file in 4 bits) or 4 (f32) bytes a parameter, and 4 bytes an embedding value. */
+  /** Folder for graphs and weights made from the model file; about 2.1 (q8; 1.6 of a file in 4 bits) or 4 (f32) bytes a parameter, and 4 bytes an embedding value. */
   readonly cacheDir: string;
   readonly precision: Precision;
   /** Threads of the matrix products. */
