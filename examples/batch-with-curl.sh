@@ -14,7 +14,7 @@ file=$(curl -sS --fail-with-body "$base/files" -F purpose=user_data -F "file=@$d
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 ask() {
-  printf '{"custom_id":"%s","method":"POST","url":"/v1/chat/completions","body":{"model":"%s","temperature":0,"max_completion_tokens":32,"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"%s"}},{"type":"text","text":"%s"}]}]}}\n' \
+  printf '{"custom_id":"%s","method":"POST","url":"/v1/chat/completions","body":{"model":"%s","temperature":0,"max_completion_tokens":16,"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"%s"}},{"type":"text","text":"%s"}]}]}}\n' \
     "$1" "$model" "$file" "$2" >>"$lines"
 }
 ask justice 'What is the name of the justice who delivered the opinion?'

@@ -25,7 +25,7 @@ const lines = questions.map((text, i) => {
   const body: OpenAI.ChatCompletionCreateParamsNonStreaming = {
     model,
     temperature: 0,
-    max_completion_tokens: 32,
+    max_completion_tokens: 16,
     messages: [
       {
         role: 'user',

@@ -21,7 +21,7 @@ body=$(node -e '
   const documents = given.map((one) => ({ file_id: one.split(" ")[0], id: one.slice(one.indexOf(" ") + 1) }));
   const questions = fs.readFileSync(file, "utf8").split("\n").filter(Boolean);
   const compression = { questions: "unseen" }; // later jobs with other questions find the documents held
-  const options = { temperature: 0, max_completion_tokens: 24 };
+  const options = { temperature: 0, max_completion_tokens: 16 };
   console.log(JSON.stringify({ documents, questions, compression, options }));
 ' "$questions" "${documents[@]}")
 job=$(curl -sS --fail-with-body "$base/jobs" -H 'content-type: application/json' -d "$body" | field id)
