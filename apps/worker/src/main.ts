@@ -34,7 +34,7 @@ async function main(): Promise<number> {
     const expected = `a policy of ${policyNames.join(', ')}`;
     throw new ConfigError([{ variable: 'LONGHAUL_COMPRESSION', expected, found: policy }]);
   }
-  const encoder = await openPromptEncoder(config);
+  const encoder = await openPromptEncoder(config, true);
   await assertRedisReady(config.redisUrl);
   const metrics = new EngineMetrics();
   const engine = new MeteredEngine(await openEngine(config), metrics);

@@ -51,7 +51,7 @@ beforeAll(async () => {
   writeTinyGguf(modelPath, { contextLength: CONTEXT });
   engine = await Engine.open({ modelPath, cacheDir: join(folder, 'graphs'), precision: 'f32', threads: 1 });
   config = loadConfig({ LONGHAUL_MODEL: modelPath });
-  encoder = await openPromptEncoder(config);
+  encoder = await openPromptEncoder(config, false);
   const blobs = new FileSystemBlobStore(join(folder, 'blobs'));
   documents = new DocumentReader(new RedisFileStore(redis), blobs, { contextLength: CONTEXT });
 });

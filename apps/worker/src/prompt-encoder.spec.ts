@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const open = () => openPromptEncoder(loadConfig({ LONGHAUL_MODEL: modelPath }));
+const open = () => openPromptEncoder(loadConfig({ LONGHAUL_MODEL: modelPath }), false);
 
 it('tells clients what is wrong with their messages, not where the model is', async () => {
   writeTinyGguf(modelPath);

@@ -59,8 +59,8 @@ const plannerOver = (store: RedisBatchStore): BatchPlanner => {
     contextLength: 8192,
     vocabularySize: 10,
     encode: async () => Int32Array.of(1, 2, 3),
-    tokenEnds: () => new Uint32Array(0),
-    encodeText: () => Int32Array.of(1, 2, 3),
+    tokenEnds: async () => new Uint32Array(0),
+    encodeText: async () => Int32Array.of(1, 2, 3),
   };
   const options = { model: MODEL, compression: { policy: 'full', budget: 1 }, maxLineBytes: 10_000, maxLines: 10 };
   return new BatchPlanner(store, files, results, blobs, jobs, encoder, options);

@@ -59,8 +59,8 @@ beforeAll(async () => {
     vocabularySize: model.tokenizer.vocabularySize,
     contextLength: model.hyperparameters.contextLength,
     encode: async (messages) => Int32Array.from(encodeWhole(messages)),
-    encodeText: (text) => Int32Array.from(model.tokenizer.encode(text)),
-    tokenEnds: (text) => ends.of(text),
+    encodeText: async (text) => Int32Array.from(model.tokenizer.encode(text)),
+    tokenEnds: async (text) => ends.of(text),
   };
   const options = {
     model: MODEL,
@@ -208,7 +208,7 @@ describe('BatchPlanner', () => {
       url: '/v1/completions',
       body: { model: MODEL, prompt, stream: false, ...change },
     });
-    const ids = [...encoder.encodeText(`${greene}\n\nIn short:`)];
+    const ids = [...(await encoder.encodeText(`${greene}\n\nIn short:`))];
     const batch = await newBatch(
       [
         textLine('one', `${federalist}\n\nIn short:`),

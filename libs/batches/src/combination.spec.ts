@@ -12,7 +12,7 @@ const encoder: PromptEncoder = {
   contextLength: CONTEXT,
   vocabularySize: 300,
   encode: async (messages) => new Int32Array(messages.reduce((sum, { content }) => sum + content.length + 20, 0)),
-  tokenEnds: (text) => Uint32Array.from(text, (_, i) => i + 1),
+  tokenEnds: async (text) => Uint32Array.from(text, (_, i) => i + 1),
 };
 const frame = { messages: [{ role: 'user', content: '' }], at: 0, before: '', after: '\n\nWho pays?' } as const;
 

@@ -29,11 +29,13 @@ export async function nextStep(
   const asked = answerLimit(request);
   const longest = mapTokens(asked, contextLength);
   const around = (await encoder.encode(fillFrame(frame, combineText([], parts)))).length;
-  const sized = answers.map((answer) => {
-    const content = firstTokens(answer.content, longest, encoder);
-    const limited = { ...answer, content };
-    return { answer: limited, tokens: encoder.tokenEnds(answerText(limited)).length + SEPARATOR_TOKENS };
-  });
+  const sized = await Promise.all(
+    answers.map(async (answer) => {
+      const limited = { ...answer, content: await firstTokens(answer.content, longest, encoder) };
+      const { length } = await encoder.tokenEnds(answerText(limited));
+      return { answer: limited, tokens: length + SEPARATOR_TOKENS };
+    }),
+  );
   const last = combinedTokens(around, answerTokens(asked, contextLength), contextLength);
   if (sized.reduce((sum, { tokens }) => sum + tokens, 0) <= last || sized.length === 1) {
     return { isLast: true, packs: [sized.map(({ answer }) => answer)] };
@@ -55,7 +57,7 @@ export async function nextStep(
 }
 
 /** Encoded again, an answer may have more tokens than it was given. */
-function firstTokens(text: string, most: number, encoder: PromptEncoder): string {
-  const ends = encoder.tokenEnds(text);
+async function firstTokens(text: string, most: number, encoder: PromptEncoder): Promise<string> {
+  const ends = await encoder.tokenEnds(text);
   return ends.length <= most ? text : text.slice(0, ends[most - 1]);
 }

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { DocumentTokenizer, TokenizedDocument } from './tokenized-document.js';
 
 /** A stretch of a document. */
@@ -34,19 +33,18 @@ export async function splitDocument(
   let start = 0;
   for (let first = 0; start < text.length; ) {
     while (ends[first]! <= start) first++;
-    const part = nextPart(start, first);
+    const part = await nextPart(start, first);
     parts.push(part);
     start += part.text.length;
-    await setImmediate();
   }
   return parts;
 
-  function nextPart(from: number, token: number): DocumentPart {
+  async function nextPart(from: number, token: number): Promise<DocumentPart> {
     for (let room = aim; ; ) {
       const isLast = token + room >= ends.length;
       const limit = isLast ? text.length : ends[token + room - 1]!;
       const part = text.slice(from, isLast ? limit : border(text, from, limit));
-      const tokens = tokenizer.tokenEnds(part).length;
+      const tokens = (await tokenizer.tokenEnds(part)).length;
       // Cut into a word, or from what stood before it, a part may have more tokens than it had within the document.
       if (tokens <= most || room === 1) return { text: part, tokens };
       room = Math.max(1, room - (tokens - most));

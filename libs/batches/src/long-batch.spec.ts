@@ -82,8 +82,8 @@ const planned = async (bodies: readonly object[], windowTokens?: number, endpoin
     contextLength: CONTEXT,
     encode: async (messages: readonly { role: string; content: string }[]) =>
       Int32Array.from(model.chatTemplate.encodeChat(messages, { addGenerationPrompt: true })),
-    encodeText: (text: string) => Int32Array.from(model.tokenizer.encode(text)),
-    tokenEnds: (text: string) => ends.of(text),
+    encodeText: async (text: string) => Int32Array.from(model.tokenizer.encode(text)),
+    tokenEnds: async (text: string) => ends.of(text),
   };
   const options = {
     model: MODEL,

@@ -3,7 +3,7 @@ import { LongDocuments, type LongPrompt, sharedReserve, sharedReserves } from '.
 import { mapText } from './map-reduce-prompts.js';
 
 /** Every character is a token. */
-const characters = { tokenEnds: (text: string) => Uint32Array.from(text, (_, i) => i + 1) };
+const characters = { tokenEnds: async (text: string) => Uint32Array.from(text, (_, i) => i + 1) };
 const CONTEXT = 1600;
 /** What stands around the document. */
 const AROUND = 40;

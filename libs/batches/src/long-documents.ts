@@ -109,7 +109,7 @@ export class LongDocuments {
     const of = `${key}:${reserve}`;
     if (this.cut?.of !== of) {
       const tokenized = await this.tokenized(document);
-      this.cut = { of, ...cutMiddle(tokenized, this.contextLength - reserve, this.tokenizer) };
+      this.cut = { of, ...(await cutMiddle(tokenized, this.contextLength - reserve, this.tokenizer)) };
     }
     return this.cut;
   }

@@ -61,6 +61,6 @@ function longText(prompt: string, param: string, request: TextCompletionRequest,
     document,
     answer: request.max_tokens ?? DEFAULT_MAX_TOKENS,
     param,
-    encode: async (text) => encoder.encodeText(fillFrame(frame, text)[0]!.content),
+    encode: (text) => encoder.encodeText(fillFrame(frame, text)[0]!.content),
   };
 }

@@ -12,13 +12,17 @@ export interface MiddleCut {
  * these (the first has one more where they are odd), with nothing put in between, as LongBench does
  * (arXiv 2308.14508, section 4.1, and its pred.py).
  */
-export function cutMiddle({ text, ends }: TokenizedDocument, most: number, tokenizer: DocumentTokenizer): MiddleCut {
+export async function cutMiddle(
+  { text, ends }: TokenizedDocument,
+  most: number,
+  tokenizer: DocumentTokenizer,
+): Promise<MiddleCut> {
   for (let kept = Math.min(most, ends.length); ; ) {
     const head = Math.ceil(kept / 2);
     const tail = kept - head;
     const left = text.slice(0, endOf(ends, head)) + text.slice(endOf(ends, ends.length - tail));
     // Where head and tail meet, or where a cut fell into a word, there may be more tokens than before.
-    const found = tokenizer.tokenEnds(left).length;
+    const found = (await tokenizer.tokenEnds(left)).length;
     if (found <= most) return { text: left, kept };
     kept = Math.max(0, kept - (found - most));
   }

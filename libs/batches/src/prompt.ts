@@ -11,7 +11,7 @@ export interface PromptEncoder extends DocumentTokenizer {
   readonly contextLength: number;
   /** Tokens the model has. */
   readonly vocabularySize: number;
-  /** The whole chat through the model's template, ready for the answer; lets the event loop run in between. */
+  /** The whole chat through the model's template, ready for the answer; without blocking the event loop. */
   encode(messages: readonly TextMessage[]): Promise<Int32Array>;
 }
 

@@ -1,3 +1,6 @@
+// class-transformer's decorators need it, whoever imports this first.
+import 'reflect-metadata';
+import 'reflect-metadata';
 import { Transform, Type } from 'class-transformer';
 import {
   ArrayMaxSize,

@@ -13,7 +13,7 @@ export interface TextEncoder extends DocumentTokenizer {
   readonly contextLength: number;
   readonly vocabularySize: number;
   /** As the model was trained to begin a text: with BOS where it wants one. */
-  encodeText(text: string): Int32Array;
+  encodeText(text: string): Promise<Int32Array>;
 }
 
 /** A prefix and a suffix of one token each. */
@@ -56,7 +56,7 @@ export async function encodeTextRequest(
     }
     const cut =
       request.truncation === 'middle' && typeof prompt !== 'string' && cutTokens(prompt, answer, encoder.contextLength);
-    const ids = encodePrompt(cut || prompt, textParam(request, i), answer, encoder);
+    const ids = await encodePrompt(cut || prompt, textParam(request, i), answer, encoder);
     const truncation = cut && ({ mode: 'middle', tokens: prompt.length, kept: cut.length } as const);
     encoded.push({ ids, options, ...(truncation && { truncation }) });
   }
@@ -102,11 +102,16 @@ export async function planText(
 }
 
 /** @param param the prompt in the request */
-function encodePrompt(prompt: string | number[], param: string, answer: number, encoder: TextEncoder): Int32Array {
+async function encodePrompt(
+  prompt: string | number[],
+  param: string,
+  answer: number,
+  encoder: TextEncoder,
+): Promise<Int32Array> {
   const { contextLength, vocabularySize } = encoder;
   const fewest = typeof prompt === 'string' ? fewestTokens([{ content: prompt }]) : prompt.length;
   if (fewest > contextLength) throw contextOverflow(contextLength, fewest, answer, 'at least ', param);
-  const tokens = typeof prompt === 'string' ? encoder.encodeText(prompt) : prompt;
+  const tokens = typeof prompt === 'string' ? await encoder.encodeText(prompt) : prompt;
   const unknown = tokens.find((token) => token >= vocabularySize);
   if (unknown !== undefined) {
     const found = `Invalid '${param}': the model has the tokens 0 to ${vocabularySize - 1}, found ${unknown}.`;

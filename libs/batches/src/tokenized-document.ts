@@ -1,9 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
-
-/** Says where in a plain text its tokens end. */
+/** Says where in a plain text its tokens end, without blocking the event loop. */
 export interface DocumentTokenizer {
   /** UTF-16 offset behind each token, ascending; the last is the text's length. None lies within a character. */
-  tokenEnds(text: string): Uint32Array;
+  tokenEnds(text: string): Promise<Uint32Array>;
 }
 
 /** A text whose tokens are known. */
@@ -13,7 +11,7 @@ export interface TokenizedDocument {
   readonly ends: Uint32Array;
 }
 
-/** Some 30 ms; in between the event loop may run. */
+/** Some 30 ms: whoever else wants something tokenised waits no longer. */
 const PIECE_CHARACTERS = 16_384;
 /** Where a text can be cut without changing any token: `BlockEncoder` says why. */
 const WORD_END = /[A-Za-z](?=[ \n])/g;
@@ -23,11 +21,10 @@ export async function tokenizeDocument(text: string, tokenizer: DocumentTokenize
   const pieces: Uint32Array[] = [];
   for (let from = 0; from < text.length; ) {
     const to = pieceEnd(text, from);
-    const ends = tokenizer.tokenEnds(text.slice(from, to));
+    const ends = await tokenizer.tokenEnds(text.slice(from, to));
     for (let i = 0; i < ends.length; i++) ends[i] = ends[i]! + from;
     pieces.push(ends);
     from = to;
-    await setImmediate();
   }
   const all = new Uint32Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
