@@ -1,6 +1,5 @@
 // class-transformer's decorators need it, whoever imports this first.
 import 'reflect-metadata';
-import 'reflect-metadata';
 import { Transform, Type } from 'class-transformer';
 import {
   ArrayMaxSize,
