@@ -55,6 +55,21 @@ const json = async <T>(...args: string[]): Promise<T> => JSON.parse((await run(.
 const uploads = async (): Promise<string[]> =>
   (await longhaul.client.files.list()).data.map(({ filename }) => filename);
 
+const END_OF_TEXT = 0;
+const END_OF_MESSAGE = 2;
+
+/** Submits a batch of one answer that cannot end before it has so many tokens. */
+async function submitStory(tokens: number): Promise<string> {
+  const story = line('story', {
+    model: (await json<{ id: string }[]>('models'))[0]!.id,
+    messages: [{ role: 'user', content: 'Tell a long story.' }],
+    max_completion_tokens: tokens,
+    logit_bias: { [END_OF_MESSAGE]: -100, [END_OF_TEXT]: -100 },
+  });
+  await writeFile(join(folder, 'story.jsonl'), JSON.stringify(story));
+  return (await json<{ id: string }>('submit', 'story.jsonl')).id;
+}
+
 describe('longhaul submit, watch and results', () => {
   it('ask every question of every document of a folder', async () => {
     const submitted = await run(
@@ -127,14 +142,7 @@ describe('longhaul submit, watch and results', () => {
   });
 
   it('leave a batch alone when they are interrupted, and end it when they are told to', async () => {
-    const { id } = await json<{ id: string }>(
-      'submit',
-      'papers/one.txt',
-      '-q',
-      'Tell a long story.',
-      '--max-tokens',
-      '2000',
-    );
+    const id = await submitStory(2000);
     const watch = start(['watch', id]);
     const closed = once(watch, 'close');
     const err = text(watch.stderr!);
@@ -199,15 +207,7 @@ describe('longhaul', () => {
   });
 
   it('goes on watching while the service cannot reach its queue', async () => {
-    const { id } = await json<{ id: string }>(
-      'submit',
-      '-d',
-      'papers/one.txt',
-      '-q',
-      'Tell a story.',
-      '--max-tokens',
-      '100',
-    );
+    const id = await submitStory(100);
     const watch = start(['watch', id]);
     const out = text(watch.stdout!);
     const closed = once(watch, 'close');

@@ -13,11 +13,11 @@ it('lays tables out by their widest cells, and cuts lines that a terminal would 
   expect(table(titles, rows, ['bytes'], 20)).toBe('file     bytes  name\nfile-1   1,300  lea…\nfile-20     20  ann…');
 });
 
-it('tells the time of today, the day of this year, the date of others', () => {
-  const now = new Date(2026, 10, 22, 15, 0);
+it('tells the time of what is recent, the day of this year, the date of others', () => {
+  const now = new Date(2026, 10, 22, 3, 0);
   const told = (...date: [number, number, number, number, number]) => shortTime(+new Date(...date) / 1000, now);
-  expect([told(2026, 10, 22, 9, 5), told(2026, 10, 21, 23, 59), told(2025, 10, 22, 9, 5)]).toEqual([
-    '09:05',
+  expect([told(2026, 10, 21, 16, 5), told(2026, 10, 21, 9, 5), told(2025, 10, 22, 9, 5)]).toEqual([
+    '16:05',
     'Nov 21',
     '2025-11-22',
   ]);

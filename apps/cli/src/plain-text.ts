@@ -54,13 +54,14 @@ export function clock(seconds: number): string {
   return `${head}:${two(whole % 60)}`;
 }
 
+const RECENT_MS = 12 * 3600 * 1000;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** `12:51` of today, `Nov 22` of this year, else `2025-11-22`; local time. */
+/** `12:51` within the last 12 hours, `Nov 22` this year, else `2025-11-22`; local time. */
 export function shortTime(unixSeconds: number, now = new Date()): string {
   const date = new Date(unixSeconds * 1000);
   const two = (value: number): string => String(value).padStart(2, '0');
-  if (date.toDateString() === now.toDateString()) return `${two(date.getHours())}:${two(date.getMinutes())}`;
+  if (now.getTime() - date.getTime() < RECENT_MS) return `${two(date.getHours())}:${two(date.getMinutes())}`;
   if (date.getFullYear() === now.getFullYear()) return `${MONTHS[date.getMonth()]} ${date.getDate()}`;
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }
