@@ -37,7 +37,7 @@ export async function startServices({ port, dataDir, redis, output, onDeath, onR
     REDIS_URL: ownRedis?.url ?? process.env.REDIS_URL,
     LONGHAUL_DATA_DIR: dataDir,
     LONGHAUL_MODEL: modelFile,
-    // Large pages for weights and caches, which every step reads whole: a step takes 4 to 10 % less. The C library of others ignores it.
+    // Large pages for weights and caches, which every step reads whole: a step takes some percent less. C libraries other than glibc ignore it.
     GLIBC_TUNABLES: process.env.GLIBC_TUNABLES ?? 'glibc.malloc.hugetlb=1',
     ...(output === 'inherit' && process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
   };
