@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BATCH_PRIORITY, CHAT_PRIORITY, type GroupJob, groupQueue, QUEUE_PREFIX } from '@app/batches';
 import { type Config, loadConfig } from '@app/config';
 import { Engine, EngineCrashedError, HeldDocuments } from '@app/inference';
+import { EngineMetrics } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
 import { type Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -59,6 +60,7 @@ class Groups {
 
 describe('a worker that takes groups', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-consumer-'));
+  const metrics = new EngineMetrics();
   let server: RedisServer;
   let redis: Redis;
   let engine: Engine;
@@ -78,6 +80,7 @@ describe('a worker that takes groups', () => {
     config = loadConfig(env);
   });
   afterAll(async () => {
+    metrics.close();
     await engine.close();
     redis.disconnect();
     await server.stop();
@@ -100,7 +103,14 @@ describe('a worker that takes groups', () => {
 
   function start(held = documents, onCrash = (_: EngineCrashedError) => {}): Groups {
     const groups = new Groups(documents.keyOf(HELD));
-    const consumer = new GroupConsumer(config, redis, groups.processor, held, new DocumentHolders(config, redis));
+    const consumer = new GroupConsumer(
+      config,
+      redis,
+      groups.processor,
+      held,
+      new DocumentHolders(config, redis),
+      metrics,
+    );
     workers.push({ consumer, groups });
     consumer.start(onCrash);
     return groups;

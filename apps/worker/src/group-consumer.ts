@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type GroupJob, groupQueue, QUEUE_PREFIX } from '@app/batches';
 import { Config } from '@app/config';
 import { EngineAbortedError, EngineCrashedError, HeldDocuments } from '@app/inference';
+import { EngineMetrics } from '@app/telemetry';
 import { Injectable, Logger } from '@nestjs/common';
 import { Job, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -53,6 +54,7 @@ export class GroupConsumer {
     private readonly processor: GroupProcessor,
     private readonly documents: HeldDocuments,
     private readonly holders: DocumentHolders,
+    private readonly metrics: EngineMetrics,
   ) {
     this.name = groupQueue(config.modelId);
     this.lockMs = config.lockSeconds * 1000;
@@ -234,8 +236,12 @@ export class GroupConsumer {
     const tokens = jobs.map(([, { token }]) => token);
     try {
       const lost = await this.worker.extendJobLocks(ids, tokens, this.lockMs);
-      for (const id of lost) this.logger.warn(`${this.name} ${id}: its lock was lost; another worker may run it too`);
+      for (const id of lost) {
+        this.metrics.locks.lost();
+        this.logger.warn(`${this.name} ${id}: its lock was lost; another worker may run it too`);
+      }
     } catch (error) {
+      this.metrics.locks.renewalMissed();
       this.logger.warn(`locks of ${this.name} were not renewed: ${(error as Error).message}`);
     }
   }

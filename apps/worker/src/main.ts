@@ -44,7 +44,7 @@ async function main(): Promise<number> {
     config.metricsPort === undefined ? undefined : await serveMetrics(metrics, config.host, config.metricsPort);
   if (metricsServer) logger.log(`metrics: http://${config.host}:${metricsServer.port}/metrics`);
 
-  const app = await NestFactory.createApplicationContext(workerWith(config, encoder, engine, documents), {
+  const app = await NestFactory.createApplicationContext(workerWith(config, encoder, engine, documents, metrics), {
     abortOnError: false,
   });
   const drain = app.get(Drain);

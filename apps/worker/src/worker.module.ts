@@ -13,6 +13,7 @@ import { Config } from '@app/config';
 import { type EnginePort, HeldDocuments } from '@app/inference';
 import { AnswerStreams, Cancellations, connectRedis, RedisResultStore, ResultStore } from '@app/results';
 import { BlobStore, FileSystemBlobStore } from '@app/storage';
+import { EngineMetrics } from '@app/telemetry';
 import { type DynamicModule, type FactoryProvider, Module } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { CompletionAnswerer } from './completion-answerer.js';
@@ -120,6 +121,7 @@ export const workerWith = (
   encoder: ModelPromptEncoder,
   engine: EnginePort,
   documents: HeldDocuments,
+  metrics: EngineMetrics,
 ): DynamicModule => ({
   module: WorkerModule,
   providers: [
@@ -127,5 +129,6 @@ export const workerWith = (
     { provide: PROMPT_ENCODER, useValue: encoder },
     { provide: ENGINE, useValue: engine },
     { provide: HeldDocuments, useValue: documents },
+    { provide: EngineMetrics, useValue: metrics },
   ],
 });

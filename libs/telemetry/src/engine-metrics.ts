@@ -3,7 +3,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 
 const SECONDS_PER_NANOSECOND = 1e-9;
 
-/** Every metric of a worker's engine, by its Prometheus name. The only owner of these names. */
+/** Every metric of a worker and its engine, by its Prometheus name. The only owner of these names. */
 export class EngineMetrics {
   private readonly registry = new Registry();
   /** Content type of `text()`. */
@@ -48,7 +48,32 @@ export class EngineMetrics {
   readonly items = this.counter('longhaul_items_answered_total', 'Items answered.');
   readonly answerTokens = this.counter('longhaul_answer_tokens_total', 'Tokens of answers.');
 
+  private readonly lostLocks = this.counter(
+    'longhaul_job_locks_lost_total',
+    'Jobs that ran on here after their lock had run out, so that another worker may have taken them.',
+  );
+  private readonly missedRenewals = this.counter(
+    'longhaul_job_lock_renewals_missed_total',
+    'Times that locks could not be renewed because Redis did not answer.',
+  );
+  /** Counts what goes wrong with the locks of jobs. */
+  readonly locks = {
+    lost: () => this.lostLocks.inc(),
+    renewalMissed: () => this.missedRenewals.inc(),
+  };
+
   private readonly eventLoop = this.watchEventLoop();
+
+  constructor() {
+    new Gauge({
+      name: 'process_resident_memory_bytes',
+      help: 'Resident memory size in bytes.',
+      registers: [this.registry],
+      collect() {
+        this.set(process.memoryUsage.rss());
+      },
+    });
+  }
 
   /** All of them in the text format of Prometheus. */
   text(): Promise<string> {
