@@ -134,6 +134,10 @@ describe('batches', () => {
     const wrong = await errorOf(api.client.batches.create({ ...BATCH, input_file_id: document }));
     expect(wrong).toMatchObject({ status: 400, param: 'input_file_id', code: 'invalid_value' });
     expect(wrong.message).toContain("has purpose 'user_data'");
+    for (const path of [`batches/${document}`, `files/${document}`, 'models', `models/${MODEL}`, 'jobs/batch_none']) {
+      const strange = await api.refused(`/v1/${path}?expand=all`);
+      expect(strange).toMatchObject({ status: 400, param: 'expand', code: 'unknown_parameter' });
+    }
     for (const id of ['batch_none', 'unfinished', document, '__proto__']) {
       expect(await errorOf(api.client.batches.retrieve(id))).toMatchObject({
         status: 404,
@@ -170,7 +174,10 @@ describe('batches', () => {
     ['compression.budget', { compression: { policy: 'kvmerger', budget: 0 } }, 'invalid_value'],
     ['compression.budget', { compression: { policy: 'kvmerger', budget: 2 } }, 'invalid_value'],
     ['compression.budget', { compression: { policy: 'kvmerger', budget: 'NaN' } }, 'invalid_value'],
+    ['compression', { compression: 'full' }, 'invalid_value'],
     ['priority', { priority: 1 }, 'unknown_parameter'],
+    ['constructor', { constructor: 1 }, 'unknown_parameter'],
+    ['metadata.a', { metadata: { a: '\ud800' } }, 'invalid_encoding'],
   ])('names %s when it is wrong: %j', async (param, change, code) => {
     const body = JSON.stringify({ ...BATCH, input_file_id: 'file-none', ...change });
     expect(await api.refusedPost('/v1/batches', body)).toMatchObject({

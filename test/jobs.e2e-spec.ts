@@ -145,6 +145,8 @@ it('gives rows of any batch, those of lines that could not be answered too', asy
 });
 
 it('refuses what is wrong before anything is made of it', async () => {
+  const lines = await toFile(Buffer.from('{}\n'), 'a.jsonl');
+  const { id: batchFile } = await longhaul.client.files.create({ file: lines, purpose: 'batch' });
   const before = await files();
   const fine = { documents: [{ text: paper }], questions: ['Why?'] };
   const wrong: [body: object, status: number, param: string | null][] = [
@@ -155,6 +157,9 @@ it('refuses what is wrong before anything is made of it', async () => {
     [{ ...fine, compression: { policy: 'zip' } }, 400, 'compression.policy'],
     [{ ...fine, completion_window: 'soon' }, 400, 'completion_window'],
     [{ ...fine, documents: [{ text: paper }, 'file-none'] }, 404, 'documents[1]'],
+    [{ ...fine, documents: [batchFile] }, 400, 'documents[0]'],
+    [{ ...fine, documents: [{ text: 'half: \ud800' }] }, 400, 'documents[0].text'],
+    [{ ...fine, options: { mood: 1 } }, 400, 'options.mood'],
     [{ ...fine, questions: Array.from({ length: 50_001 }, (_, i) => `${i}?`) }, 400, 'questions'],
   ];
   for (const [body, status, param] of wrong) {

@@ -56,7 +56,13 @@ export { isTooDeep } from './json-depth.js';
 export { mapOptions } from './long-chat.js';
 export { combineText, type PartialAnswer } from './map-reduce-prompts.js';
 export { ApiError, type OpenAiErrorBody, type OpenAiErrorType } from './openai-error.js';
-export { inOrderOf, parseChatCompletion, parseCompressionRequest, parseTextCompletion } from './parse-request.js';
+export {
+  assertOwnNames,
+  inOrderOf,
+  parseChatCompletion,
+  parseCompressionRequest,
+  parseTextCompletion,
+} from './parse-request.js';
 export { planAlone } from './plan-alone.js';
 export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';
@@ -72,3 +78,4 @@ export {
 export { planText, type TextEncoder } from './text-plan.js';
 export type { DocumentTokenizer } from './tokenized-document.js';
 export { TRUNCATIONS, type Truncation, type TruncationUsage } from './truncation.js';
+export { brokenTextAt } from './unicode-text.js';

@@ -45,6 +45,12 @@ export class ApiError extends Error {
     return ApiError.invalid(message, null, 'json_too_deep');
   }
 
+  /** 400: a text that no text is. */
+  static brokenText(param: string): ApiError {
+    const found = `Invalid '${param}': must be Unicode text, it has half of a character (a lone surrogate).`;
+    return ApiError.invalid(found, param, 'invalid_encoding');
+  }
+
   /** 404: what the request names does not exist. */
   static notFound(message: string, param: string | null = null, code: string | null = null): ApiError {
     return new ApiError(404, 'invalid_request_error', message, param, code);

@@ -242,6 +242,13 @@ describe('parseChatCompletion', () => {
     }
   });
 
+  it('refuses text that is none', () => {
+    expect(refused({ messages: [{ role: 'user', content: 'a\ud800' }] })).toMatchObject({
+      param: 'messages[0].content',
+      code: 'invalid_encoding',
+    });
+  });
+
   it('says why', () => {
     expect(refused({ compression: { policy: 'zip' } }).message).toMatch(/kvmerger.*'zip'/);
     expect(refused({ compression: { policy: 'zip' } }).message).toMatch(/[^.]\.$/);
@@ -275,6 +282,9 @@ describe('parseCompressionRequest', () => {
     const asked = { budget: 0.5, questions: 'unseen', reading: 'merging' };
     expect(parseCompressionRequest(asked)).toEqual(asked);
     expect(offence(() => parseCompressionRequest({ budget: 2 })).param).toBe('compression.budget');
-    expect(offence(() => parseCompressionRequest('full')).param).toBe('compression');
+    expect(offence(() => parseCompressionRequest('full'))).toMatchObject({
+      param: 'compression',
+      code: 'invalid_value',
+    });
   });
 });

@@ -7,6 +7,7 @@ import { isTooDeep } from './json-depth.js';
 import { checkJsonSchema } from './json-schema.js';
 import { ApiError } from './openai-error.js';
 import { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
+import { brokenTextAt } from './unicode-text.js';
 
 /** Fields that OpenAI clients send and that change no answer here. */
 const IGNORED: readonly string[] = [
@@ -87,10 +88,11 @@ function actedOn(
 ): Record<string, unknown> {
   if (!isRecord(body)) throw ApiError.invalid(`The body must be a JSON object: ${what}.`, null);
   if (isTooDeep(body)) throw ApiError.tooDeep();
+  const broken = brokenTextAt(body);
+  if (broken !== undefined) throw ApiError.brokenText(broken);
+  assertOwnNames(body);
   const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(body)) {
-    // class-transformer drops these silently, and assigning `__proto__` would do worse.
-    if (name in Object.prototype) throw unknownParameter(name);
     if (value === null || IGNORED.includes(name)) continue;
     if (Object.hasOwn(unsupported, name)) {
       if (isEmpty(value) || unsupported[name]?.includes(value)) continue;
@@ -102,13 +104,24 @@ function actedOn(
 }
 
 /**
+ * Refuses fields that every object has (`constructor`): class-transformer drops them silently, and assigning `__proto__` would
+ * do worse.
+ * @throws ApiError (400)
+ */
+export function assertOwnNames(body: object): void {
+  const name = Object.keys(body).find((field) => field in Object.prototype);
+  if (name !== undefined) throw unknownParameter(name);
+}
+
+/**
  * The validated `compression` of a whole batch; undefined where none was asked.
  * @throws ApiError (400)
  */
 export function parseCompressionRequest(value: unknown): CompressionRequest | undefined {
   if (value === undefined || value === null) return undefined;
   if (!isRecord(value)) {
-    throw ApiError.invalid('compression must be an object {"policy": "kvmerger", "budget": 0.35}', 'compression');
+    const found = 'Invalid \'compression\': must be an object {"policy": "kvmerger", "budget": 0.35}.';
+    throw ApiError.invalid(found, 'compression', 'invalid_value');
   }
   return { ...validated(CompressionDto, value, 'compression') } as CompressionRequest;
 }

@@ -33,7 +33,7 @@ export class BatchesController {
 
   /** A batch: its status, counts and files. */
   @Get(':id')
-  async get(@Param('id') id: string) {
+  async get(@Param('id') id: string, @Query() _query: NoFieldsDto) {
     return toBatchObject(await this.batches.get(id));
   }
 

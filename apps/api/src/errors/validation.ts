@@ -1,4 +1,4 @@
-import { ApiError, inOrderOf, isTooDeep } from '@app/batches';
+import { ApiError, assertOwnNames, brokenTextAt, inOrderOf, isTooDeep } from '@app/batches';
 import {
   type ArgumentMetadata,
   type CanActivate,
@@ -52,7 +52,7 @@ function describe(error: ValidationError | undefined, parent: string): ApiError 
     : ApiError.invalid(`Invalid '${param}': ${constraint[1]}.`, param, 'invalid_value');
 }
 
-/** Refuses a request whose body is no JSON object or nested without end, before its fields are looked at (guards run before pipes). */
+/** Refuses a request whose body is no JSON object, nested without end or no Unicode text, before its fields are looked at (guards run before pipes). */
 @Injectable()
 export class JsonBodyGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -65,6 +65,9 @@ export class JsonBodyGuard implements CanActivate {
       throw ApiError.invalid('The body must be a JSON object.');
     }
     if (isTooDeep(body)) throw ApiError.tooDeep();
+    assertOwnNames(body);
+    const broken = brokenTextAt(body);
+    if (broken !== undefined) throw ApiError.brokenText(broken);
     return true;
   }
 }

@@ -18,6 +18,7 @@ import {
 import { FileInterceptor } from '@nestjs/platform-express';
 import { ApiConsumes } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import type { UploadedBlob } from './blob-upload.js';
 import { negotiateRange } from './byte-range.js';
 import { CreateFileDto } from './create-file.dto.js';
@@ -48,13 +49,13 @@ export class FilesController {
 
   /** One file, without its content. */
   @Get(':id')
-  async get(@Param('id') id: string) {
+  async get(@Param('id') id: string, @Query() _query: NoFieldsDto) {
     return toFileObject(await this.files.get(id));
   }
 
   /** Deletes a file, unless a batch that has not ended uses it. */
   @Delete(':id')
-  async delete(@Param('id') id: string) {
+  async delete(@Param('id') id: string, @Query() _query: NoFieldsDto) {
     await this.files.delete(id);
     return { id, object: 'file', deleted: true };
   }

@@ -77,6 +77,10 @@ export class JobFiles {
   }
 
   private async assertDocument(fileId: string, param: string): Promise<void> {
-    if (!(await this.store.get(fileId))) throw ApiError.noSuchFile(fileId, param);
+    const file = await this.store.get(fileId);
+    if (!file) throw ApiError.noSuchFile(fileId, param);
+    if (file.purpose === 'user_data') return;
+    const found = `Invalid '${param}': file '${fileId}' has purpose '${file.purpose}'; a document needs 'user_data'.`;
+    throw ApiError.invalid(found, param, 'invalid_file_purpose');
   }
 }

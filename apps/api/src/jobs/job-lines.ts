@@ -37,7 +37,7 @@ export function checkOptions(job: JobBody): void {
     throw new ApiError(
       error.status,
       error.type,
-      error.message.replaceAll(`'${error.param}'`, `'${param}'`),
+      error.message.replaceAll(`'${error.param}'`, `'${param}'`).replace(/(?<=argument supplied: ).*/, param),
       param,
       error.code,
     );

@@ -58,7 +58,7 @@ export class JobsController {
 
   /** A job: its status and counts. */
   @Get(':id')
-  async get(@Param('id') id: string) {
+  async get(@Param('id') id: string, @Query() _query: NoFieldsDto) {
     return toJobObject(await this.batches.get(id));
   }
 

@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs';
 import { ApiError } from '@app/batches';
 import { Config } from '@app/config';
-import { Controller, Get, Param } from '@nestjs/common';
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { NoFieldsDto } from '../errors/no-fields.dto.js';
 
 /** The one model this deployment serves. */
 @Controller('v1/models')
@@ -17,13 +18,13 @@ export class ModelsController {
 
   /** The models that are served. */
   @Get()
-  list() {
+  list(@Query() _query: NoFieldsDto) {
     return { object: 'list', data: [this.model] };
   }
 
   /** One model. */
   @Get(':id')
-  get(@Param('id') id: string) {
+  get(@Param('id') id: string, @Query() _query: NoFieldsDto) {
     if (id !== this.model.id) throw ApiError.modelNotFound(id);
     return this.model;
   }
