@@ -171,8 +171,9 @@ describe('GroupAnswerer', () => {
 
   it('refuses all items of a prefix that does not fit', async () => {
     await results.expect('batch_1', 2);
-    await answerer.answer(plan(2, { prefix: Array<number>(CONTEXT + 1).fill(5) }), '0');
+    await answerer.answer(plan(2, { prefix: Array<number>(CONTEXT + 1).fill(5), promptField: 'prompt' }), '0');
     expect((await recorded()).map(({ response }) => response?.status_code)).toEqual([400, 400]);
+    expect((await results.get('batch_1', 1))?.response?.body).toMatchObject({ error: { param: 'prompt' } });
   });
 
   it('gives a group back that does not fit beside others, costing it no attempt, and refuses what never fits', async () => {

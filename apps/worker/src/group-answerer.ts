@@ -114,7 +114,7 @@ export class GroupAnswerer {
       run.onPlaced?.();
       return lease;
     } catch (error) {
-      const refusal = refusalOf(error);
+      const refusal = refusalOf(error, plan.promptField);
       if (refusal === undefined) throw error;
       for (const item of items) await this.record(plan, item, refusedItem(item.customId, refusal));
       return undefined;
@@ -179,7 +179,7 @@ export class GroupAnswerer {
     } catch (error) {
       if (error instanceof EngineAbortedError) throw new HandBackError();
       if (error instanceof EngineCrashedError || error instanceof UnknownCacheError) throw error;
-      const refusal = refusalOf(error);
+      const refusal = refusalOf(error, plan.promptField);
       if (refusal !== undefined) return refusedItem(item.customId, refusal);
       const reason = error instanceof Error ? error.message : String(error);
       this.logger.error(`batch=${plan.batchId} item=${item.index}: ${reason}`);
@@ -241,11 +241,11 @@ const suffixBehind = (tokens: number, { prefix }: GroupPlan, { suffix }: Planned
   tokens <= prefix.length ? [...prefix.slice(tokens), ...suffix] : suffix.slice(tokens - prefix.length);
 
 /** What is told a client whose request can never be answered here; undefined for all other errors. */
-function refusalOf(error: unknown): ApiError | undefined {
+function refusalOf(error: unknown, param: string = 'messages'): ApiError | undefined {
   if (error instanceof ContextOverflowError) {
-    return ApiError.invalid(error.message, 'messages', 'context_length_exceeded');
+    return ApiError.invalid(error.message, param, 'context_length_exceeded');
   }
-  if (error instanceof KvMemoryExceededError) return ApiError.invalid(error.message, 'messages', 'kv_memory_exceeded');
+  if (error instanceof KvMemoryExceededError) return ApiError.invalid(error.message, param, 'kv_memory_exceeded');
   if (error instanceof UnusableSchemaError) {
     return ApiError.invalid(error.message, 'response_format.json_schema.schema', 'invalid_json_schema');
   }

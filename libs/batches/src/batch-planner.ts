@@ -275,6 +275,7 @@ export class BatchPlanner {
     const prefixLength = endsLine ? documentEnd(first.ids, shared, cut, endsLine) : shared;
     return {
       batchId,
+      ...(first.prompt && { promptField: 'prompt' }),
       model: this.options.model,
       compression: chosenCompression(first.compression, prefixLength, this.options.compression),
       prefix: [...first.ids.subarray(0, prefixLength)],

@@ -8,6 +8,8 @@ export interface GroupPlan {
   readonly batchId: string;
   readonly model: string;
   readonly compression: CompressionChoice;
+  /** The field of the requests that prompts come from; left out: `messages`. */
+  readonly promptField?: 'prompt';
   /** Token ids that all items share: the document. */
   readonly prefix: readonly number[];
   readonly items: readonly PlannedItem[];

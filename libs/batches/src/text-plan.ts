@@ -89,6 +89,7 @@ export async function planText(
   return groupByPrefix(prompts.map(({ ids }) => ids)).map(({ members, prefixLength }) => ({
     batchId: completionId,
     model: request.model,
+    promptField: 'prompt',
     compression: chosenCompression(asked, prefixLength, configured),
     prefix: [...prompts[members[0]!]!.ids.subarray(0, prefixLength)],
     items: members.map((index) => ({
