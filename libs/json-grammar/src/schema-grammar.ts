@@ -1,4 +1,3 @@
-import { FORMATS } from './formats.js';
 import {
   aliasCycle,
   all,
@@ -15,10 +14,10 @@ import {
   rule,
   text,
 } from './grammar.js';
-import { ANY_INTEGER, ANY_NUMBER, type Bound, NumberBoundsError, numbersWithin } from './numbers.js';
-import { matching, PatternError } from './patterns.js';
+import { ANY_INTEGER, ANY_NUMBER } from './numbers.js';
+import { count, numberOf, type Schema, stringOf } from './scalars.js';
 import { SchemaError } from './schema-error.js';
-import { otherStrings, quoted, STRING, STRING_RULES, stringsOfLength } from './strings.js';
+import { otherStrings, STRING, STRING_RULES } from './strings.js';
 
 /** As OpenAI's, of a whole schema. */
 const MAX_PROPERTIES = 5000;
@@ -27,7 +26,6 @@ const MAX_DEPTH = 10;
 /** As OpenAI's, of a whole schema. */
 const MAX_ENUM_VALUES = 1000;
 const MAX_ITEMS = 1000;
-const MAX_STRING_LENGTH = 10_000;
 /** Characters of a whole schema, as JSON. */
 const MAX_LENGTH = 250_000;
 /** Of a whole grammar (`compileCost`): some 10 s, in which the engine does nothing else, once for each worker. */
@@ -63,8 +61,6 @@ export const KEYWORDS: readonly string[] = [
 
 /** As `JSON.stringify` writes it, which leaves no other character of these escaped. */
 const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
-
-type Schema = Readonly<Record<string, unknown>>;
 
 const SEPARATOR = text(', ');
 
@@ -307,74 +303,6 @@ function list(item: Expr, min: number, max: number | undefined): Expr {
   if (max === 0) return EMPTY;
   const some = all(item, repeat(all(SEPARATOR, item), Math.max(0, min - 1), max === undefined ? undefined : max - 1));
   return min === 0 ? optional(some) : some;
-}
-
-function stringOf(schema: Schema, path: string): Expr {
-  const { pattern, format } = schema;
-  const min = count(schema, 'minLength', path, MAX_STRING_LENGTH);
-  const max = count(schema, 'maxLength', path, MAX_STRING_LENGTH);
-  const given = ['pattern', 'format', 'minLength', 'maxLength'].filter((name) => schema[name] !== undefined);
-  if (pattern === undefined && format === undefined) {
-    if (max !== undefined && (min ?? 0) > max)
-      throw new SchemaError(`${path}.minLength`, "must be at most 'maxLength'");
-    return stringsOfLength(min ?? 0, max);
-  }
-  if (given.length > 1) throw new SchemaError(`${path}.${given[1]}`, `must not stand beside '${given[0]}'`);
-  if (format !== undefined) {
-    const known = typeof format === 'string' && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
-    if (known === undefined) {
-      throw new SchemaError(`${path}.format`, `must be one of ${Object.keys(FORMATS).join(', ')}`);
-    }
-    return quoted(matching(known));
-  }
-  if (typeof pattern !== 'string') throw new SchemaError(`${path}.pattern`, 'must be a regular expression, as text');
-  try {
-    return quoted(matching(pattern));
-  } catch (error) {
-    if (!(error instanceof PatternError)) throw error;
-    throw new SchemaError(`${path}.pattern`, error.message);
-  }
-}
-
-function numberOf(schema: Schema, type: 'number' | 'integer', path: string): Expr {
-  const of = (name: string): number | undefined => {
-    const value = schema[name];
-    if (value === undefined) return undefined;
-    if (typeof value !== 'number') throw new SchemaError(`${path}.${name}`, 'must be a number');
-    return value;
-  };
-  const multipleOf = of('multipleOf');
-  if (multipleOf !== undefined && multipleOf <= 0)
-    throw new SchemaError(`${path}.multipleOf`, 'must be greater than 0');
-  const min = tighter(of('minimum'), of('exclusiveMinimum'), 1);
-  const max = tighter(of('maximum'), of('exclusiveMaximum'), -1);
-  const empty = min && max && (min.value > max.value || (min.value === max.value && (min.exclusive || max.exclusive)));
-  if (empty) throw new SchemaError(`${path}.${nameOf('min', min)}`, `leaves nothing below '${nameOf('max', max)}'`);
-  try {
-    return numbersWithin({ min, max, multipleOf }, type === 'integer');
-  } catch (error) {
-    if (!(error instanceof NumberBoundsError)) throw error;
-    const { field } = error;
-    const name = field === 'multipleOf' ? field : nameOf(field, field === 'min' ? (min ?? max) : (max ?? min));
-    throw new SchemaError(`${path}.${name}`, error.problem);
-  }
-}
-
-const nameOf = (field: 'min' | 'max', bound: Bound | undefined): string =>
-  bound?.exclusive ? `exclusive${field === 'min' ? 'Minimum' : 'Maximum'}` : `${field}imum`;
-
-/** @param sign 1: the larger bound counts, -1: the smaller */
-function tighter(inclusive: number | undefined, exclusive: number | undefined, sign: 1 | -1): Bound | undefined {
-  if (exclusive === undefined) return inclusive === undefined ? undefined : { value: inclusive, exclusive: false };
-  if (inclusive !== undefined && sign * inclusive > sign * exclusive) return { value: inclusive, exclusive: false };
-  return { value: exclusive, exclusive: true };
-}
-
-function count(schema: Schema, name: string, path: string, most: number): number | undefined {
-  const value = schema[name];
-  if (value === undefined) return undefined;
-  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most) return value as number;
-  throw new SchemaError(`${path}.${name}`, `must be a whole number from 0 to ${most}`);
 }
 
 function typesOf(value: unknown, path: string): readonly Type[] {
