@@ -1,19 +1,54 @@
 import { defineConfig } from 'vitest/config';
 
+/** End-to-end tests that keep all cores busy, or look at memory or at a build: each of them runs alone. */
+const ALONE = [
+  'batch-end',
+  'batch',
+  'cli',
+  'completions',
+  'engine-thread',
+  'examples',
+  'golden-values',
+  'kv-memory',
+  'setup',
+  'start',
+].map((name) => `test/${name}.e2e-spec.ts`);
+const endToEnd = { testTimeout: 180_000, hookTimeout: 180_000 };
+
 export default defineConfig({
   resolve: { tsconfigPaths: true },
   test: {
     reporters: ['default'],
     projects: [
-      { extends: true, test: { name: 'unit', include: ['{apps,libs,bench}/**/*.spec.ts'], testTimeout: 60_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['{apps,libs,bench}/**/*.spec.ts'],
+          testTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
       {
         extends: true,
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e-spec.ts'],
+          exclude: ALONE,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          ...endToEnd,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e-alone',
+          include: ALONE,
           fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
+          sequence: { groupOrder: 2 },
+          ...endToEnd,
         },
       },
     ],

@@ -42,7 +42,7 @@ interface Tolerance {
   readonly longest: number;
 }
 const PRECISIONS: readonly Tolerance[] = [
-  { precision: 'f32', margin: 0.02, logprob: 0.005, top: 20, longest: 4096 },
+  { precision: 'f32', margin: 0.02, logprob: 0.005, top: 20, longest: 3000 },
   { precision: 'q8', margin: 0.3, logprob: 0.35, top: 1, longest: Number.POSITIVE_INFINITY },
 ];
 

@@ -6,15 +6,15 @@ import { freePort, type RedisServer, startRedis } from './redis-server.js';
 import { writeTinyGguf } from './tiny-gguf.js';
 
 /** A model whose keys and values weigh much and cost little. */
-const SHAPE = { layers: 8, kvHeads: 8, queryHeads: 8, headSize: 64, contextLength: 16_384 };
+const SHAPE = { layers: 16, kvHeads: 8, queryHeads: 8, headSize: 64, contextLength: 16_384 };
 const HEADS = SHAPE.layers * SHAPE.kvHeads;
 const BUDGET = 0.5;
 const GROUPS = 20;
 /** Words of a document and about the tokens of them. */
-const WORDS = 300;
-const TOKENS = 1500;
-/** Keys, values, mass, log-mass and what each received, and half of that as it is held; the head under way twice. */
-const PEAK_BYTES = TOKENS * HEADS * (2 * 64 + 3 + (BUDGET + BUDGET / HEADS) * (2 * 64 + 1)) * 4;
+const WORDS = 200;
+const TOKENS = 1000;
+/** Keys, values, mass, log-mass and what each received, and half of that as it is held; the head that each of two threads has under way twice. */
+const PEAK_BYTES = TOKENS * HEADS * (2 * 64 + 3 + (BUDGET + (2 * BUDGET) / HEADS) * (2 * 64 + 1)) * 4;
 /** Room for three documents, and a quarter for questions and answers. */
 const DOCUMENT_BYTES = Math.floor(3.5 * PEAK_BYTES);
 const KV_BYTES = Math.ceil((DOCUMENT_BYTES * 4) / 3);
@@ -29,6 +29,7 @@ beforeAll(async () => {
   const env = {
     LONGHAUL_KV_MEMORY: String(KV_BYTES),
     LONGHAUL_MAX_GROUPS: String(GROUPS),
+    LONGHAUL_THREADS: '2',
     LONGHAUL_METRICS_PORT: String(metricsPort),
   };
   longhaul = await startLonghaul(redis.url, env, (dataDir) => {
@@ -77,7 +78,7 @@ it.skipIf(process.platform !== 'linux')(
     const plan = peakRss() - scale * PEAK_BYTES + DOCUMENT_BYTES;
 
     const lines = Array.from({ length: GROUPS }, (_, i) => questions(String.fromCharCode(98 + i))).flat();
-    const long = questions('z', 2600);
+    const long = questions('z', 1300);
     const batch = await endOfBatch(longhaul, await startBatch(longhaul, [...long, ...lines]));
     expect(batch.request_counts).toEqual({ total: 2 * GROUPS + 2, completed: 2 * GROUPS, failed: 2 });
 
