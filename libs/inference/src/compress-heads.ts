@@ -50,8 +50,8 @@ export const arraysOf = ({ keys, values, mass, logMass, attention }: ReadingHead
   ...Object.values(attention),
 ];
 
-/** The heads as they arrive in another thread, where they have lost their class. */
-export function received(work: HeadsToCompress): HeadsToCompress {
-  const heads = work.heads.map(({ head, allocated }) => ({ head: ReadingHead.revive(head), allocated }));
-  return { ...work, heads };
+/** Gives the heads their class back, which they have lost on the way to another thread. */
+export function revived(work: HeadsToCompress): HeadsToCompress {
+  for (const { head } of work.heads) ReadingHead.revive(head);
+  return work;
 }

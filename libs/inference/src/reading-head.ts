@@ -32,9 +32,9 @@ export class ReadingHead {
     for (const kind of attention) this.attention[kind] = new Float32Array(capacity);
   }
 
-  /** A head whose fields came from another thread. */
+  /** Makes a head of fields that came from another thread; the same object, so that nothing else refers to its arrays. */
   static revive(fields: ReadingHead): ReadingHead {
-    return Object.assign(Object.create(ReadingHead.prototype), fields);
+    return Object.setPrototypeOf(fields, ReadingHead.prototype);
   }
 
   /** Bytes of all entries there is room for, statistics included. */
