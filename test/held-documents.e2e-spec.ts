@@ -63,17 +63,12 @@ it('later batches and chats find a document where it is held, and another worker
   expect(first.output.map(cachedTokens).sort()).toEqual([0, ...Array(2).fill(prefixTokens(first.output[0]!))]);
   const holder = answeredBy(first.id);
 
-  for (const questions of [
-    ['Why?', 'How?'],
-    ['What?', 'How much?'],
-    ['Is it?', 'Can it?'],
-  ]) {
-    const next = await answers(asked('a', questions));
+  // Whichever of the workers gets a job, the holder answers; soon one comes to the other first.
+  for (let i = 0; left() === 0; i++) {
+    const next = await answers(asked('a', [`Why ${i}?`, `How ${i}?`]));
     for (const item of next.output) expect(cachedTokens(item)).toBe(prefixTokens(item));
     expect(answeredBy(next.id)).toBe(holder);
   }
-  // An idle worker that waits the longest gets the next job, and that is never the one that answered the last.
-  expect(left()).toBeGreaterThan(0);
   const chat = { model: 'tiny', messages: prompt('a', 'Which one of them is it then?'), max_tokens: 4, compression };
   const { usage } = await longhaul.client.chat.completions.create(chat);
   expect(usage).toMatchObject({ prompt_tokens_details: { cached_tokens: prefixTokens(first.output[0]!) } });

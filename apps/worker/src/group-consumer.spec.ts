@@ -168,17 +168,18 @@ describe('a worker that takes groups', () => {
     const holder = start();
     const other = start(new HeldDocuments(engine));
     other.asks = true;
-    // Redis gives a job to the worker that has waited the longest, which is never the one that ended the last.
-    const jobs = ['a', 'b', 'c', 'd'];
-    for (const id of jobs) {
+    // Whichever of them Redis gives a job to, the holder begins it; soon one comes to the other first.
+    const jobs: string[] = [];
+    for (let id = ''; !other.left.includes(id); ) {
+      holder.end(id);
+      id = `job-${jobs.length}`;
+      jobs.push(id);
       await add(id);
-      await vi.waitFor(() => expect(holder.begun).toContain(id), 10_000);
-      if (id !== 'd') holder.end(id);
+      await vi.waitFor(() => expect(holder.begun).toEqual(jobs), 10_000);
     }
-    expect(holder.begun).toEqual(jobs);
-    expect(other.left.length).toBeGreaterThan(0);
+    const [last] = other.left as [string];
     // Its lock is renewed where it went.
-    const lock = () => redis.pttl(`${QUEUE_PREFIX}:${queue.name}:d:lock`);
+    const lock = () => redis.pttl(`${QUEUE_PREFIX}:${queue.name}:${last}:lock`);
     let before = await lock();
     await vi.waitFor(async () => {
       const now = await lock();
@@ -186,7 +187,7 @@ describe('a worker that takes groups', () => {
       before = now;
       expect(renewed).toBe(true);
     }, 5000);
-    holder.end('d');
+    holder.end(last);
 
     // A place at a worker that never comes for the job.
     const gone = new DocumentHolders(config, redis);
