@@ -1,5 +1,6 @@
 import { createPolicy } from '@app/kv-policy';
 import { expect, test } from 'vitest';
+import { seededRandom } from '../libs/inference/src/random.js';
 
 /** The compiled library: a thread can't be started from TypeScript. */
 const folder = '../dist/libs/inference/src';
@@ -20,11 +21,7 @@ const entries = Int32Array.of(TOKENS, 100, 3000, TOKENS, 7000, 1);
 /** A cache as it is read, the same for the same seed. */
 function filled(seed: number) {
   const cache = new ReadingCache(shape, TOKENS, ['questions']);
-  let state = seed;
-  const random = () => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
+  const random = seededRandom(seed);
   const rows = () => Float32Array.from({ length: TOKENS * shape.kvHeads * shape.headSize }, () => random() - 0.5);
   for (let layer = 0; layer < shape.layers; layer++) cache.append(layer, rows(), rows());
   for (const head of cache.heads) head.addAttention(['questions'], Float32Array.from({ length: TOKENS }, random));

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { createPolicy, type Policy, type PolicyOptions } from '@app/kv-policy';
+import { createPolicy, type PolicyOptions } from '@app/kv-policy';
 import { type HeldHead, holdHead, holdInPlace } from './held-prefix.js';
 import { ReadingHead } from './reading-head.js';
 
@@ -17,16 +17,12 @@ export interface CompressMessage {
   readonly replyTo: MessagePort;
 }
 
-/** Whether a head stays as it was read. */
-export const staysWhole = (head: ReadingHead, policy: Policy, allocated: number): boolean =>
-  head.entries <= allocated && policy.exact;
-
 /** What stays of each head, in order. The heads' own arrays are let go, one head after the other, or used for what stays. */
 export function compressHeads({ policy: { name, options }, headSize, heads }: HeadsToCompress): HeldHead[] {
   const policy = createPolicy(name, options);
   let scratch = new Float32Array(0);
   return heads.map(({ head, allocated }) => {
-    const whole = staysWhole(head, policy, allocated);
+    const whole = head.staysWhole(policy, allocated);
     if (whole && scratch.length < head.keys.length) scratch = new Float32Array(head.keys.length);
     const held = whole
       ? holdInPlace(head.whole(), headSize, scratch)

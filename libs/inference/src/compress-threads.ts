@@ -1,13 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import {
-  arraysOf,
-  buffersOf,
-  type CompressMessage,
-  compressHeads,
-  type HeadsToCompress,
-  staysWhole,
-} from './compress-heads.js';
+import { arraysOf, buffersOf, type CompressMessage, compressHeads, type HeadsToCompress } from './compress-heads.js';
 import type { HeldHead } from './held-prefix.js';
 import type { ReadPlan } from './read-plan.js';
 import type { ReadingCache } from './reading-cache.js';
@@ -73,7 +66,7 @@ function divide(
   threads: number,
 ): number[][] {
   // A head that stays whole is only turned, which takes about half as long.
-  const cost = heads.map((head, index) => head.entries / (staysWhole(head, policy, entries[index]!) ? 2 : 1));
+  const cost = heads.map((head, index) => head.entries / (head.staysWhole(policy, entries[index]!) ? 2 : 1));
   const largestFirst = [...cost.keys()].sort((a, b) => cost[b]! - cost[a]! || a - b);
   const parts = Array.from({ length: threads }, () => ({ indices: [] as number[], cost: 0 }));
   for (const index of largestFirst) {

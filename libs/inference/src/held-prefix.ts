@@ -87,7 +87,7 @@ export function compress(
   const entries = policy.allocate(room, budget, calibration);
   const heads = cache.heads.map((head, index) => {
     const allocated = entries[index] as number;
-    const whole = head.entries <= allocated && policy.exact;
+    const whole = head.staysWhole(policy, allocated);
     return holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize);
   });
   return holdPrefix(shape, tokens, heads);

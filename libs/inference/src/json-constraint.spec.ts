@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { canBeWritten } from '../../../test/constrained-text.js';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Engine } from './engine.js';
 import { UnusableSchemaError } from './engine-errors.js';
@@ -38,20 +39,9 @@ describe('JSON constraints', () => {
 
   const open = (schema: unknown, strict = true) => constraints.open({ schema: JSON.stringify(schema), strict });
 
-  /** Whether a text can be written token by token and then ended. */
-  async function accepts(schema: unknown, text: string, strict = true): Promise<boolean> {
-    const constraint = await open(schema, strict);
-    try {
-      for (const token of gguf.tokenizer.encode(text)) {
-        if (!allows(constraint.mask, token)) return false;
-        constraint.accept(token);
-        await constraint.ready;
-      }
-      return gguf.tokenizer.endOfTurnTokens.some((token) => allows(constraint.mask, token));
-    } finally {
-      constraint.dispose();
-    }
-  }
+  /** Whether a schema lets a text be written and ended. */
+  const accepts = async (schema: unknown, text: string, strict = true) =>
+    canBeWritten(text, await open(schema, strict), gguf.tokenizer);
 
   test.each([
     ['{"name": "é \\" <|im_start|> \\u00e9", "age": -7, "tags": ["a", "b"]}', true],

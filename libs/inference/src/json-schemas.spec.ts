@@ -7,8 +7,10 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { canBeWritten } from '../../../test/constrained-text.js';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { JsonConstraints } from './json-constraint.js';
+import { seededRandom } from './random.js';
 import { allows } from './token-mask.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'longhaul-schemas-'));
@@ -32,33 +34,14 @@ afterAll(async () => {
 const open = (schema: unknown, strict: boolean) => constraints.open({ schema: JSON.stringify(schema), strict });
 const isEnd = (token: number): boolean => gguf.tokenizer.endOfTurnTokens.includes(token);
 
-/** Park and Miller's generator. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
-}
 const seeds = fc.integer({ min: 1, max: 2_147_483_646 });
 
 /** A part of a character: random ones are no UTF-8. */
 const isBroken = (token: number): boolean => gguf.tokenizer.decode([token]).includes('\ufffd');
 
-/** Whether a text can be written token by token and then ended. */
-async function accepts(schema: unknown, text: string, strict = true): Promise<boolean> {
-  const constraint = await open(schema, strict);
-  try {
-    for (const token of gguf.tokenizer.encode(text)) {
-      if (!allows(constraint.mask, token)) return false;
-      constraint.accept(token);
-      await constraint.ready;
-    }
-    return gguf.tokenizer.endOfTurnTokens.some((token) => allows(constraint.mask, token));
-  } finally {
-    constraint.dispose();
-  }
-}
+/** Whether a schema lets a text be written and ended. */
+const accepts = async (schema: unknown, text: string, strict = true) =>
+  canBeWritten(text, await open(schema, strict), gguf.tokenizer);
 
 /** What a model writes that chooses at random among the tokens it may, in a hurry to end. */
 async function written(schema: unknown, strict: boolean, random: () => number): Promise<string> {
@@ -206,7 +189,7 @@ describe('an answer that is held to a schema', () => {
     for (const text of invalid)
       expect({ text, accepted: await accepts(schema, text) }).toEqual({ text, accepted: false });
     const validate = ajv.compile(schema);
-    const random = randomOf(1);
+    const random = seededRandom(1);
     for (let i = 0; i < 20; i++) {
       const text = await written(schema, true, random);
       expect({ text, errors: validate(JSON.parse(text)) ? null : validate.errors }).toEqual({ text, errors: null });
@@ -238,7 +221,7 @@ describe('an answer that is held to a schema', () => {
         const schema = open
           ? { type, exclusiveMinimum: least, exclusiveMaximum: most }
           : { type, minimum: least, maximum: most };
-        const text = await written(schema, true, randomOf(seed));
+        const text = await written(schema, true, seededRandom(seed));
         expect(ajv.validate(schema, JSON.parse(text)), text).toBe(true);
         const between = type === 'integer' ? Math.ceil(least + 0.001) : Number(((least + most) / 2).toFixed(4));
         if (ajv.validate(schema, between)) expect(await accepts(schema, String(between)), String(between)).toBe(true);
@@ -287,7 +270,7 @@ describe('an answer that is held to a schema', () => {
   test('follows schemas made of all that, strict or not', async () => {
     await fc.assert(
       fc.asyncProperty(schemas, fc.boolean(), seeds, async (schema, strict, seed) => {
-        const text = await written(schema, strict, randomOf(seed));
+        const text = await written(schema, strict, seededRandom(seed));
         const value: unknown = JSON.parse(text);
         expect({ text, errors: ajv.validate(schema, value) ? null : ajv.errors }).toEqual({ text, errors: null });
       }),

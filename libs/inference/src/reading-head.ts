@@ -106,6 +106,11 @@ export class ReadingHead {
     this.logMass.fill(0, this.entries);
   }
 
+  /** Whether the policy leaves a head as it was read that it gives so many entries. */
+  staysWhole({ exact }: Policy, allocated: number): boolean {
+    return this.entries <= allocated && exact;
+  }
+
   /** All entries as they are. */
   whole(): Omit<HeadEntries, 'mass'> {
     return { keys: this.keys, values: this.values, logMass: this.logMass.slice(0, this.entries) };
