@@ -1,12 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type AnsweredPrompt, answeredItem, type PlannedItem, textCompletionBody } from '@app/batches';
 import { type ItemResult, isSuccess, type ResultStore } from '@app/results';
+import { GatheredResults } from './gathered-results.js';
 import { PartResults } from './part-results.js';
-
-/** Longer than any batch lasts: prompts of a line that nobody completes, as its batch was cancelled, go by themselves. */
-const UNSETTLED_SECONDS = 31 * 24 * 3600;
-/** A run that still answers another prompt of the line may look for the others. */
-const SETTLED_SECONDS = 3600;
 
 /**
  * Makes what is recorded of a batch's lines out of their answered prompts. A chat is one prompt. A text completion has as
@@ -16,9 +12,11 @@ const SETTLED_SECONDS = 3600;
  */
 export class LineResults {
   private readonly parts: PartResults;
+  private readonly prompts: GatheredResults;
 
   constructor(private readonly results: ResultStore) {
     this.parts = new PartResults(results);
+    this.prompts = new GatheredResults(results, '');
   }
 
   /** Those of the items that are not answered yet. Records lines that lacked only that. */
@@ -47,33 +45,28 @@ export class LineResults {
     else if (prompt === undefined) await this.results.record(batchId, index, result);
     else if (prompt.of === 1) await this.results.record(batchId, index, lineOf([result]));
     else {
-      const gathered = gatheredOf(batchId, item);
-      await this.results.record(gathered, prompt.number, result);
-      await this.results.expire(gathered, UNSETTLED_SECONDS);
+      await this.prompts.record(batchId, item, prompt.number, result);
       await this.settle(batchId, item);
     }
   }
 
   private async isAnswered(batchId: string, item: PlannedItem): Promise<boolean> {
     const { number, of } = item.prompt ?? { number: 0, of: 1 };
-    return of > 1 && (await this.results.recorded(gatheredOf(batchId, item), [number])).has(number);
+    return of > 1 && this.prompts.has(batchId, item, number);
   }
 
   /** Records the line once all its prompts are answered, or one could not be. */
   private async settle(batchId: string, item: PlannedItem): Promise<void> {
     const { of } = item.prompt!;
-    const gathered = gatheredOf(batchId, item);
+    const gathered = this.prompts.nameOf(batchId, item);
     const { completed, failed } = await this.results.counts(gathered);
     if (failed === 0 && completed < of) return;
     const found = await Promise.all(Array.from({ length: of }, (_, number) => this.results.get(gathered, number)));
     const answers = found.filter((result) => result !== undefined);
     await this.results.record(batchId, item.index, lineOf(answers));
-    await this.results.expire(gathered, SETTLED_SECONDS);
+    await this.prompts.settle(batchId, item);
   }
 }
-
-/** Under which the answers to the prompts of one line are gathered. */
-const gatheredOf = (batchId: string, { index }: PlannedItem): string => `${batchId}-${index}`;
 
 /** The first refusal, else all answers as one text completion. */
 function lineOf(answers: readonly ItemResult[]): ItemResult {

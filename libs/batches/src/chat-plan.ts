@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { ChatCompletionRequest } from './chat-completion.dto.js';
 import { askedCompression, type CompressionChoice, type PolicyBudget } from './compression.js';
 import type { EndsLine } from './document-end.js';
@@ -56,8 +55,6 @@ async function encodeChat(
   const prompts: EncodedRequest[] = [];
   for (const part of parts.keys()) {
     prompts.push(await encodePart(chat, item, long, part, asked));
-    // Encoding blocks the event loop.
-    await setImmediate();
   }
   return prompts;
 }

@@ -38,7 +38,7 @@ export async function encodeRequest(
   // Without a limit the answer gets what is left, and something must be left.
   const answer = answerLimit(request) ?? 1;
   const { contextLength } = encoder;
-  // Encoding blocks the event loop: what is far too long is refused before.
+  // Encoding takes time: what is far too long is refused before.
   const fewest = fewestTokens(messages);
   if (fewest > contextLength) throw contextOverflow(contextLength, fewest, answer, 'at least ');
   const ids = await encoder.encode(messages);
