@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -52,14 +53,26 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
   };
 }
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/** Below those that systems give to outgoing connections and to whoever asks for any: nobody gets one before its server has it. */
+const PORTS = { from: 10_240, to: 32_768 };
+const givenPorts = new Set<number>();
+
+/** A port of 127.0.0.1 that nobody listens on; another one each time. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (givenPorts.has(port)) continue;
+    givenPorts.add(port);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 // The subshell reads a pipe from us, so that a test run that is killed leaves no server behind ($$ is its pid by then).
@@ -71,6 +84,8 @@ async function launch(port: number, directory: string): Promise<ChildProcess> {
     bind: '127.0.0.1',
     dir: directory,
     appendonly: 'yes',
+    // Written before the answer is sent; with 'everysec' that may wait for the disk, and a kill would lose it.
+    appendfsync: 'no',
     save: '',
     'maxmemory-policy': 'noeviction',
   };

@@ -198,7 +198,6 @@ describe('RedisResultStore', () => {
   });
 
   it('hears events again on a connection for requests, which keeps no commands while Redis is away', async () => {
-    // A batch of its own: a crash of Redis may undo the last second, flushing what the test before recorded included.
     const requests = connectRedisForRequests(server.url);
     await requests.connect();
     const listening = new RedisResultStore(requests);
