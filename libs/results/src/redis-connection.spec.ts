@@ -22,37 +22,25 @@ const kept = (redis: Redis): Redis => {
   return redis;
 };
 
-const elapsed = async (work: () => Promise<unknown>): Promise<number> => {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-};
-
 describe('assertRedisReady', () => {
   it('resolves where Redis answers', async () => {
     await assertRedisReady(server.url);
   });
 
-  it('says within the time given that there is none, and what to do, without the password', async () => {
-    const took = await elapsed(async () => {
-      const error = await assertRedisReady('redis://me:secret@127.0.0.1:1', 500).catch((thrown: unknown) => thrown);
-      expect(error).toBeInstanceOf(RedisUnavailableError);
-      expect(String(error)).toContain('redis://***@127.0.0.1:1 cannot be used: no connection within 0.5 s');
-      expect(String(error)).toContain('ECONNREFUSED');
-      expect(String(error)).toContain('point REDIS_URL at one that runs');
-      expect(String(error)).not.toContain('secret');
-    });
-    expect(took).toBeLessThan(2000);
+  it('says after the time given that there is none, and what to do, without the password', async () => {
+    const error = await assertRedisReady('redis://me:secret@127.0.0.1:1', 500).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RedisUnavailableError);
+    expect(String(error)).toContain('redis://***@127.0.0.1:1 cannot be used: no connection within 0.5 s');
+    expect(String(error)).toContain('ECONNREFUSED');
+    expect(String(error)).toContain('point REDIS_URL at one that runs');
+    expect(String(error)).not.toContain('secret');
   });
 
   it('does not wait for ever for a server that accepts and says nothing', async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => silent.once('listening', resolve));
     const { port } = silent.address() as { port: number };
-    const took = await elapsed(() =>
-      expect(assertRedisReady(`redis://127.0.0.1:${port}`, 500)).rejects.toThrow(RedisUnavailableError),
-    );
-    expect(took).toBeLessThan(2000);
+    await expect(assertRedisReady(`redis://127.0.0.1:${port}`, 500)).rejects.toThrow('no connection within 0.5 s');
     silent.close();
   });
 
@@ -60,11 +48,10 @@ describe('assertRedisReady', () => {
     const admin = kept(new Redis(server.url));
     await admin.config('SET', 'requirepass', 'right');
     try {
-      const took = await elapsed(() =>
-        expect(assertRedisReady(server.url.replace('//', '//:wrong@'), 30_000)).rejects.toThrow(/WRONGPASS/),
-      );
-      expect(took).toBeLessThan(5000);
-      await expect(assertRedisReady(server.url, 30_000)).rejects.toThrow(/NOAUTH/);
+      // The reason stands where the time would, had it been waited for.
+      const wrong = server.url.replace('//', '//:wrong@');
+      await expect(assertRedisReady(wrong, 30_000)).rejects.toThrow(/cannot be used: WRONGPASS/);
+      await expect(assertRedisReady(server.url, 30_000)).rejects.toThrow(/cannot be used: NOAUTH/);
     } finally {
       await admin.config('SET', 'requirepass', '');
     }
@@ -101,8 +88,8 @@ describe('connections while Redis is away', () => {
     const bothGone = Promise.all([requests, patient].map((r) => new Promise((done) => r.once('close', () => done(0)))));
     await server.kill();
     await bothGone;
-    const took = await elapsed(() => expect(requests.set('a', '1')).rejects.toThrow());
-    expect(took).toBeLessThan(1000);
+    // At once: not because an answer took too long, nor the connection.
+    await expect(requests.set('a', '1')).rejects.toThrow("Stream isn't writeable");
     const waiting = patient.set('b', '2');
     const back = new Promise((done) => requests.once('ready', () => done(0)));
     await server.restart();

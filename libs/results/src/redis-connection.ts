@@ -61,7 +61,9 @@ export async function assertRedisReady(url: string, timeoutMs: number = 5000): P
   try {
     await new Promise<void>((resolve, reject) => {
       const fail = (reason: string): void => reject(new RedisUnavailableError(url, reason));
-      timer = setTimeout(() => fail(`no connection within ${timeoutMs / 1000} s (${last})`), timeoutMs);
+      const late = (): void => fail(`no connection within ${timeoutMs / 1000} s (${last})`);
+      // What came in while this process was busy is heard first.
+      timer = setTimeout(() => setImmediate(late), timeoutMs);
       redis.on('error', (error: Error) => {
         last = reasonOf(error);
         if (/NOAUTH|WRONGPASS|NOPERM/.test(last)) fail(last);
