@@ -26,6 +26,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{apps,libs,bench}/**/*.spec.ts'],
           testTimeout: 60_000,
+          hookTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
