@@ -93,7 +93,7 @@ describe('start and end', () => {
   it('says that the port is taken', async () => {
     const { exited, lines } = launch({ ...api.environment, PORT: new URL(api.url).port });
     expect(await exited).toEqual({ code: 78, signal: null });
-    expect(lines.at(-1)).toMatch(/^api: Cannot listen \(EADDRINUSE\).*Set PORT/);
+    expect(lines).toContainEqual(expect.stringMatching(/^api: Cannot listen \(EADDRINUSE\).*Set PORT/));
   });
 
   it('ends when the process that started it is gone', async () => {
