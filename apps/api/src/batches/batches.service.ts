@@ -83,7 +83,8 @@ export class BatchesService {
     }
     await this.cancellations.cancel(id);
     await this.jobs.endEarly(batch);
-    return this.get(id);
+    // As it was when it was cancelled: by now it may have ended.
+    return this.counted({ ...batch, ...change });
   }
 
   private async counted(batch: BatchRecord): Promise<CountedBatch> {
