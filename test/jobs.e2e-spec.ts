@@ -6,6 +6,9 @@ import { until } from './api-alone.js';
 import { endOfBatch, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
 import { type RedisServer, startRedis } from './redis-server.js';
 
+const END_OF_TEXT = 0;
+const END_OF_MESSAGE = 2;
+
 interface Row {
   readonly custom_id: string;
   readonly document: string | null;
@@ -117,7 +120,12 @@ it('asks pairs, shows what is finished while it runs, and stops when it is told 
       [1, 0],
       [0, 1],
     ],
-    options: { max_completion_tokens: 1000, temperature: 0 },
+    // Answers that cannot end before 2,000 tokens.
+    options: {
+      max_completion_tokens: 2000,
+      temperature: 0,
+      logit_bias: { [END_OF_TEXT]: -100, [END_OF_MESSAGE]: -100 },
+    },
   });
   expect(await (await get(`/${job.id}/results?format=json`)).json()).toEqual([]);
   await until(async () => (await longhaul.client.batches.retrieve(job.id)).status === 'in_progress');
