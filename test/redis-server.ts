@@ -55,12 +55,15 @@ export async function startRedis(options: { port?: number; dir?: string } = {}):
 
 /** Below those that systems give to outgoing connections and to whoever asks for any: nobody gets one before its server has it. */
 const PORTS = { from: 10_240, to: 32_768 };
+/** Every so many ports one is for this process: others run tests beside it. */
+const PROCESSES = 16;
+const place = Number(process.env['VITEST_POOL_ID'] ?? 0) % PROCESSES;
 const givenPorts = new Set<number>();
 
 /** A port of 127.0.0.1 that nobody listens on; another one each time. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(PORTS.from, PORTS.to);
+    const port = PROCESSES * randomInt(PORTS.from / PROCESSES, PORTS.to / PROCESSES) + place;
     if (givenPorts.has(port)) continue;
     givenPorts.add(port);
     const server = createServer().listen(port, '127.0.0.1');
