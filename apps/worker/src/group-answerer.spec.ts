@@ -111,7 +111,10 @@ describe('GroupAnswerer', () => {
     };
     await results.expect('batch_1', 3);
     await answerer.answer(group('seen'), '0');
-    const inOneGo = await lastChoice();
+    // Sums may come out a little otherwise where fewer items go on together.
+    const inOneGo = JSON.parse(JSON.stringify(await lastChoice()), (key, value) =>
+      key === 'logprob' ? expect.closeTo(value, 4) : value,
+    );
 
     await redis.flushall();
     await results.expect('batch_1', 3);
@@ -241,12 +244,18 @@ describe('GroupAnswerer', () => {
 
   it('hands the rest back when the worker stops, after the item under way', async () => {
     await results.expect('batch_1', 50);
-    const unsubscribe = await results.subscribe('batch_1', ({ index }) => {
-      if (index === 2) drain.start(60);
-    });
-    await expect(answerer.answer(plan(50), '0')).rejects.toThrow(HandBackError);
-    await unsubscribe();
-    await results.close();
+    const stopping = Object.create(results, {
+      record: {
+        value: async (...[batchId, index, result]: Parameters<RedisResultStore['record']>) => {
+          const recorded = await results.record(batchId, index, result);
+          if (index === 2) drain.start(60);
+          return recorded;
+        },
+      },
+    }) as RedisResultStore;
+    const documents = new HeldDocuments(engine);
+    const stopped = new GroupAnswerer(config, stopping, engine, documents, drain).answer(plan(50), '0');
+    await expect(stopped).rejects.toThrow(HandBackError);
     const { completed, failed } = await results.counts('batch_1');
     expect(completed).toBeGreaterThanOrEqual(3);
     expect(completed).toBeLessThan(50);
