@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
+import fs from 'node:fs';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BlobNotFoundError, BlobStorageError, BlobTooLargeError, InvalidBlobKeyError } from './blob-errors.js';
 import { FileSystemBlobStore } from './file-system-blob-store.js';
 
@@ -131,6 +132,24 @@ describe('FileSystemBlobStore', () => {
     await expect(store.put('k', failing)).rejects.toThrow('the client went away');
     expect(String(await store.read('k'))).toBe('old');
     expect(await filesBelow(join(root, 'store'))).toEqual(['k']);
+  });
+
+  it('leaves nothing when the source fails before a slow disk has made the file', async () => {
+    const { open } = fs;
+    const made = new Promise<void>((resolve) => {
+      vi.spyOn(fs, 'open').mockImplementationOnce(((path, flags, mode, done) => {
+        // Some other work of the disk first.
+        const late = filesBelow(root).then(() => filesBelow(root));
+        void late.then(() => open(path, flags, mode, (...opened) => resolve(done(...opened))));
+      }) as typeof open);
+    });
+    const broken = new PassThrough().on('error', () => undefined);
+    const putting = store.put('k', broken);
+    broken.destroy(new Error('the client went away'));
+    await expect(putting).rejects.toThrow();
+    await made;
+    vi.restoreAllMocks();
+    expect(await filesBelow(join(root, 'store'))).toEqual([]);
   });
 
   it.each([

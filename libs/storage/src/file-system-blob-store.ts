@@ -134,10 +134,13 @@ export class FileSystemBlobStore extends BlobStore {
         done(null, chunk);
       },
     });
+    let closed: Promise<void> | undefined;
     try {
       await mkdir(dirname(unfinished), { recursive: true });
       // `flush` is an fsync before the file is closed: what is renamed is on the disk.
-      await pipeline(stream, counted, createWriteStream(unfinished, { flags: 'wx', flush: true }));
+      const file = createWriteStream(unfinished, { flags: 'wx', flush: true });
+      closed = new Promise((resolve) => file.once('close', resolve));
+      await pipeline(stream, counted, file);
       const { path, ...stored } = target({ bytes, sha256: hash.digest('hex') });
       await moveTo(path, unfinished).catch((error: unknown) => {
         throw KEY_CLASHES.has(codeOf(error)) ? new InvalidBlobKeyError(stored.key) : error;
@@ -145,6 +148,8 @@ export class FileSystemBlobStore extends BlobStore {
       return stored;
     } catch (error) {
       stream.destroy();
+      // A source that broke off early fails the pipeline before the file is even made.
+      await closed;
       await rm(unfinished, { force: true }).catch(() => undefined);
       throw this.asWriteError(error);
     }
