@@ -36,7 +36,7 @@ let longhaul: Longhaul;
 
 beforeAll(async () => {
   redis = await startRedis();
-  const limits = { LONGHAUL_DOCUMENT_MEMORY_MIB: '256', LONGHAUL_DOCUMENT_SECONDS: '20' };
+  const limits = { LONGHAUL_DOCUMENT_MEMORY_MIB: '256' };
   longhaul = await startLonghaul(redis.url, limits, (dataDir) => {
     const model = join(dataDir, 'tiny.gguf');
     writeTinyGguf(model, { contextLength: 2048 });
