@@ -90,7 +90,7 @@ describe('Idempotency-Key', () => {
     const reasons = twice.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
     for (const reason of reasons) expect(reason).toMatchObject({ status: 409, code: 'idempotency_key_in_use' });
     // A client that tries again gets the one answer.
-    const patient = new OpenAI({ baseURL: `${longhaul.url}/v1`, apiKey: 'none', maxRetries: 5 });
+    const patient = new OpenAI({ baseURL: `${longhaul.url}/v1`, apiKey: 'none', maxRetries: 10 });
     const [one, two] = await Promise.all([0, 1].map(() => patient.chat.completions.create(ask, under('thrice'))));
     expect(one).toEqual(two);
     expect(await errorOf(client.chat.completions.create(ask, under('x'.repeat(256))))).toMatchObject({
