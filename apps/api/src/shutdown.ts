@@ -4,7 +4,7 @@ import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 /** What is left of a request that was told to end: time to send its error. */
-const LAST_WORDS_MS = 500;
+const LAST_WORDS_MS = 2000;
 /** How often connections are looked for that clients keep open without a request. */
 const IDLE_CHECK_MS = 100;
 
