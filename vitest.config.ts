@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** End-to-end tests that keep all cores busy, or look at memory or at a build: each of them runs alone. */
@@ -16,7 +17,10 @@ const ALONE = [
 const endToEnd = { testTimeout: 180_000, hookTimeout: 180_000 };
 
 export default defineConfig({
-  resolve: { tsconfigPaths: true },
+  resolve: {
+    tsconfigPaths: true,
+    alias: [{ find: /^fast-check$/, replacement: join(import.meta.dirname, 'test/fast-check.ts') }],
+  },
   test: {
     reporters: ['default'],
     projects: [
@@ -25,6 +29,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{apps,libs,bench}/**/*.spec.ts'],
+          setupFiles: 'test/same-properties.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
