@@ -19,6 +19,7 @@ const endToEnd = { testTimeout: 180_000, hookTimeout: 180_000 };
 export default defineConfig({
   resolve: {
     tsconfigPaths: true,
+    // In place of fast-check itself, so that only specs that use it load it.
     alias: [{ find: /^fast-check$/, replacement: join(import.meta.dirname, 'test/fast-check.ts') }],
   },
   test: {
@@ -29,7 +30,6 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{apps,libs,bench}/**/*.spec.ts'],
-          setupFiles: 'test/same-properties.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
