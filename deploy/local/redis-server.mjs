@@ -124,7 +124,11 @@ async function answers(url, server) {
 async function endLeftover(pidFile) {
   const leftover = readOwner(pidFile);
   if (!isAlive(leftover)) return;
-  process.kill(leftover.pid, 'SIGTERM');
+  try {
+    process.kill(leftover.pid, 'SIGTERM');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error; // it has just ended
+  }
   const limit = Date.now() + 15_000;
   while (isAlive(leftover)) {
     if (Date.now() > limit) {
