@@ -17,18 +17,20 @@ const {
 const full = { policy: 'full', budget: 1 };
 const sampling = { temperature: 0, topP: 1, maxTokens: 8, stop: [] };
 const tokens = Array.from({ length: 400 }, (_, i) => 10 + (i % 200));
+/** Takes many runs to read. */
+const longDocument = Array.from({ length: 4000 }, (_, i) => 10 + (i % 200));
 
 describe('the engine behind its port', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-thread-'));
   const modelPath = join(folder, 'tiny.gguf');
   const start = (kvBytes?: number) =>
     startEngine({ modelPath, cacheDir: folder, precision: 'q8', threads: 1, kvBytes });
-  beforeAll(() => writeTinyGguf(modelPath));
+  beforeAll(() => writeTinyGguf(modelPath, { contextLength: 4096 }));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test('answers items together from a held cache as it answers each alone', async () => {
     const engine = await start();
-    expect(engine.model).toMatchObject({ contextLength: 512, layers: 2 });
+    expect(engine.model).toMatchObject({ contextLength: 4096, layers: 2 });
     const held = await engine.prefill({ tokens, compression: { policy: 'kvmerger', budget: 0.5 } });
     expect(held).toMatchObject({ tokens: 400, entries: 200 });
     const ask = (suffix: number) => engine.generate({ handle: held.handle, suffix: [suffix], sampling });
@@ -48,7 +50,7 @@ describe('the engine behind its port', () => {
     const long = { ...sampling, maxTokens: 300 };
     await Promise.all([
       engine.generate({ handle, suffix: [11], sampling: long }).then(note('long answer')),
-      engine.prefill({ tokens, compression: full }).then(note('document')),
+      engine.prefill({ tokens: longDocument, compression: full }).then(note('document')),
       engine.generate({ handle, suffix: [12], sampling: { ...sampling, maxTokens: 1 } }).then(note('short answer')),
     ]);
     expect(ended[0]).toBe('short answer');
@@ -69,10 +71,10 @@ describe('the engine behind its port', () => {
 
   test('errors keep their class and their numbers', async () => {
     const engine = await start();
-    const long = Array.from({ length: 600 }, () => 5);
+    const long = Array.from({ length: 4200 }, () => 5);
     const refused = await engine.prefill({ tokens: long, compression: full }).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ContextOverflowError);
-    expect(refused).toMatchObject({ contextLength: 512, promptTokens: 600 });
+    expect(refused).toMatchObject({ contextLength: 4096, promptTokens: 4200 });
     const { handle } = await engine.prefill({ tokens, compression: full });
     await engine.release(handle);
     await expect(engine.generate({ handle, suffix: [5], sampling })).rejects.toBeInstanceOf(UnknownCacheError);
@@ -96,8 +98,8 @@ describe('the engine behind its port', () => {
   test('an abort ends the call under way and a call that waits; the next one works', async () => {
     const engine = await start();
     const abort = new AbortController();
-    const underWay = engine.prefill({ tokens, compression: full }, abort.signal);
-    const waiting = engine.prefill({ tokens, compression: full }, abort.signal);
+    const underWay = engine.prefill({ tokens: longDocument, compression: full }, abort.signal);
+    const waiting = engine.prefill({ tokens: longDocument, compression: full }, abort.signal);
     abort.abort();
     await expect(underWay).rejects.toBeInstanceOf(EngineAbortedError);
     await expect(waiting).rejects.toBeInstanceOf(EngineAbortedError);
@@ -107,7 +109,7 @@ describe('the engine behind its port', () => {
 
   test('closing ends calls under way, and the engine takes no more', async () => {
     const engine = await start();
-    const reading = engine.prefill({ tokens, compression: full });
+    const reading = engine.prefill({ tokens: longDocument, compression: full });
     await Promise.all([expect(reading).rejects.toBeInstanceOf(EngineAbortedError), engine.close()]);
     await expect(engine.prefill({ tokens, compression: full })).rejects.toBeInstanceOf(EngineCrashedError);
   });
