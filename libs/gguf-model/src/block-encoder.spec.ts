@@ -50,7 +50,9 @@ describe('BlockEncoder', () => {
   it.each(PRE_TOKENIZER_NAMES)('cuts where %s ends a word', async (name) => {
     const path = join(folder, `${name}.gguf`);
     writeTinyGguf(path, { metadata: { 'tokenizer.ggml.pre': name } });
-    const { tokenizer } = await GgufModel.open(path);
+    const model = await GgufModel.open(path);
+    await model.close();
+    const { tokenizer } = model;
     const plain = (part: string) => tokenizer.encode(part); // texts this short are never cut
     fc.assert(
       fc.property(text, (whole) => {
