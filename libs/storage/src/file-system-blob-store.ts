@@ -180,6 +180,9 @@ const KEPT_DIRECTORY = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR']);
 /** Deletes that may empty the target's directory between its making and the rename, in a row. */
 const MAX_MOVES = 100;
 
+/** Of a directory that goes while it is made: Node says ENOTDIR where a parent was there and then was not. */
+const GONE = new Set(['ENOENT', 'ENOTDIR']);
+
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? '';
 
 async function moveTo(path: string, from: string): Promise<void> {
@@ -190,7 +193,7 @@ async function moveTo(path: string, from: string): Promise<void> {
       break;
     } catch (error) {
       // A delete just removed the directory as empty: make it again.
-      if (codeOf(error) !== 'ENOENT' || moves === MAX_MOVES) throw error;
+      if (!GONE.has(codeOf(error)) || moves === MAX_MOVES) throw error;
     }
   }
   await flushDirectory(dirname(path));
