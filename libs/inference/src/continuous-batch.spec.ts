@@ -107,10 +107,19 @@ describe('continuous batch', () => {
 
   test('an item that is given up, running or waiting, leaves the others as they are', async () => {
     const handle = await hold(150);
-    const requests = Array.from({ length: MAX_ITEMS + 4 }, () => ask(handle, 12, { maxTokens: 25 }));
-    const expected = await alone(requests);
-    const abort = new AbortController();
     const given = [3, MAX_ITEMS + 1];
+    // However long a chunk takes, those that are given up do not end before.
+    const endless = {
+      maxTokens: 1500,
+      bias: { tokens: [[0, -100] as const, [2, -100] as const], frequency: 0, presence: 0 },
+    };
+    const requests = Array.from({ length: MAX_ITEMS + 4 }, (_, i) =>
+      ask(handle, 12, given.includes(i) ? endless : { maxTokens: 25 }),
+    );
+    const expected = await alone(
+      requests.map((request) => ({ ...request, sampling: { ...request.sampling, maxTokens: 25 } })),
+    );
+    const abort = new AbortController();
     const answers = Promise.allSettled(
       requests.map((request, i) => engine.generate(request, given.includes(i) ? abort.signal : undefined)),
     );
