@@ -30,8 +30,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{apps,libs,bench}/**/*.spec.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
