@@ -23,7 +23,7 @@ const HELD = { tokens: DOCUMENT, compression: { policy: 'full', budget: 1 }, ite
 const LOCK_SECONDS = 60;
 const LOCK_MS = LOCK_SECONDS * 1000;
 /** For what comes as soon as others let it. */
-const PATIENCE = { timeout: 50_000 };
+const PATIENCE = { timeout: 150_000 };
 
 /** Groups whose course the test decides; the queue, its locks and the lists of workers are real. */
 class Groups {
