@@ -9,7 +9,7 @@ import { writeTinyGguf } from './tiny-gguf.js';
 const SHAPE = { layers: 16, kvHeads: 8, queryHeads: 8, headSize: 64, contextLength: 16_384 };
 const HEADS = SHAPE.layers * SHAPE.kvHeads;
 const BUDGET = 0.5;
-const GROUPS = 20;
+const GROUPS = 12;
 /** Words of a document and about the tokens of them. */
 const WORDS = 200;
 const TOKENS = 1000;
