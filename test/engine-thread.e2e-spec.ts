@@ -18,7 +18,7 @@ const full = { policy: 'full', budget: 1 };
 const sampling = { temperature: 0, topP: 1, maxTokens: 8, stop: [] };
 const tokens = Array.from({ length: 400 }, (_, i) => 10 + (i % 200));
 /** Takes many runs to read. */
-const longDocument = Array.from({ length: 4000 }, (_, i) => 10 + (i % 200));
+const longDocument = Array.from({ length: 2000 }, (_, i) => 10 + (i % 200));
 
 describe('the engine behind its port', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-thread-'));
