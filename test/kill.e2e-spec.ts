@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { endOfBatch, fileLines, type Longhaul, line, startBatch, startLonghaul } from './longhaul-process.js';
 import { type RedisServer, startRedis } from './redis-server.js';
@@ -14,15 +15,24 @@ let longhaul: Longhaul;
 
 beforeEach(async () => {
   redis = await startRedis();
-  longhaul = await startLonghaul(redis.url, { LONGHAUL_LOCK_SECONDS: '2' }, (dataDir) => {
-    const model = join(dataDir, 'tiny.gguf');
-    writeTinyGguf(model, { contextLength: 2048 });
-    return { LONGHAUL_MODEL: model };
-  });
 });
 afterEach(async () => {
   await longhaul?.stop();
   await redis?.stop();
+});
+
+const start = async (env: NodeJS.ProcessEnv = {}): Promise<void> => {
+  longhaul = await startLonghaul(redis.url, { LONGHAUL_LOCK_SECONDS: '2', ...env }, (dataDir) => {
+    const model = join(dataDir, 'tiny.gguf');
+    writeTinyGguf(model, { contextLength: 2048 });
+    return { LONGHAUL_MODEL: model };
+  });
+};
+
+/** Has a worker send itself the signal once it has answered so many items. */
+const signalAfter = (items: number, signal: NodeJS.Signals): NodeJS.ProcessEnv => ({
+  NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'signal-itself.mjs'))}`,
+  SIGNAL_ITSELF: `${signal} ${items}`,
 });
 
 /** Questions on three documents; answers of many lengths, so that they end one after another. */
@@ -51,16 +61,17 @@ async function expectEveryItemOnce(id: string): Promise<void> {
   for (const { response } of output) expect(response?.body.object).toBe('chat.completion');
 }
 
-describe('a worker that is lost in the middle of a batch', () => {
-  it('killed twice: every item is answered once and none that was finished is computed again', async () => {
+describe('a worker that is lost in the middle of a batch, killed twice', () => {
+  beforeEach(() => start(signalAfter(10, 'SIGKILL')));
+
+  it('every item is answered once and none that was finished is computed again', async () => {
     const id = await startBatch(longhaul, lines);
-    for (const after of [10, 12]) {
-      await longhaul.worker.printed(ANSWERED, after);
-      await longhaul.worker.kill('SIGKILL');
+    for (const next of [signalAfter(12, 'SIGKILL'), { NODE_OPTIONS: '' }]) {
+      expect(await longhaul.worker.exited()).toEqual({ code: null, signal: 'SIGKILL' });
       const { request_counts: counts, status } = await longhaul.client.batches.retrieve(id);
       expect(status).toBe('in_progress');
       expect(counts?.completed).toBeLessThan(ITEMS);
-      await longhaul.startWorker();
+      await longhaul.startWorker(next);
     }
     await expectEveryItemOnce(id);
     const computed = answered();
@@ -68,21 +79,29 @@ describe('a worker that is lost in the middle of a batch', () => {
     // A worker may die between recording items and saying so.
     expect(computed.length).toBeGreaterThanOrEqual(ITEMS - 2 * UNDER_WAY);
   });
+});
 
-  it('killed while it plans: the batch is planned once', async () => {
+describe('a worker that is killed while it plans', () => {
+  beforeEach(() => start());
+
+  it('leaves a batch that is planned once', async () => {
     const id = await startBatch(longhaul, lines);
     await longhaul.worker.kill('SIGKILL');
     await longhaul.startWorker();
     await expectEveryItemOnce(id);
     expect(new Set(answered()).size).toBe(answered().length);
   });
+});
 
-  it('told to stop: hands its document back at once, and another worker goes on', async () => {
+describe('a worker that is told to stop in the middle of a batch', () => {
+  beforeEach(() => start(signalAfter(5, 'SIGTERM')));
+
+  it('hands its document back at once, and another worker goes on', async () => {
     const id = await startBatch(longhaul, lines);
-    await longhaul.worker.printed(ANSWERED, 5);
     const first = longhaul.worker;
-    const second = longhaul.startWorker();
-    expect(await first.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+    await first.printed(ANSWERED, 5);
+    const second = longhaul.startWorker({ NODE_OPTIONS: '' });
+    expect(await first.exited()).toEqual({ code: 0, signal: null });
     expect(first.count(/handed back/)).toBeGreaterThan(0);
     await second;
     await expectEveryItemOnce(id);

@@ -79,7 +79,8 @@ export interface Longhaul {
   readonly worker: AppProcess;
   /** Every worker that was started. */
   readonly workers: readonly AppProcess[];
-  startWorker(): Promise<AppProcess>;
+  /** @param more of the environment, for this one only */
+  startWorker(more?: NodeJS.ProcessEnv): Promise<AppProcess>;
   stop(): Promise<void>;
 }
 
@@ -98,8 +99,8 @@ export async function startLonghaul(
   if (!('LONGHAUL_MODEL' in settings)) await shareGraphs(dataDir);
   const api = new AppProcess('api', settings);
   const workers: AppProcess[] = [];
-  const startWorker = async (): Promise<AppProcess> => {
-    const worker = new AppProcess('worker', settings);
+  const startWorker = async (more: NodeJS.ProcessEnv = {}): Promise<AppProcess> => {
+    const worker = new AppProcess('worker', { ...settings, ...more });
     workers.push(worker);
     await worker.ready();
     return worker;
