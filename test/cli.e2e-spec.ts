@@ -142,7 +142,7 @@ describe('longhaul submit, watch and results', () => {
   });
 
   it('leave a batch alone when they are interrupted, and end it when they are told to', async () => {
-    const id = await submitStory(2000);
+    const id = await submitStory(7000);
     const watch = start(['watch', id]);
     const closed = once(watch, 'close');
     const err = text(watch.stderr!);
@@ -210,9 +210,10 @@ describe('longhaul', () => {
     const id = await submitStory(100);
     const watch = start(['watch', id]);
     const out = text(watch.stdout!);
+    const begun = once(watch.stdout!, 'data');
     const closed = once(watch, 'close');
-    await until(async () => (await longhaul.client.batches.retrieve(id)).status === 'in_progress');
-    await once(watch.stdout!, 'data').catch(() => {});
+    await begun;
+    await until(async () => (await longhaul.client.batches.retrieve(id)).status !== 'validating');
     await redis.restart();
     expect(await closed).toEqual([0, null]);
     expect(await out).toMatch(/completed {2}1\/1 items/);
