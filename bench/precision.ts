@@ -8,12 +8,12 @@ import { mean, median } from './averages.js';
 /**
  * How far the default precision is from float32, as KL divergence of the next token over public-domain text: while a text is read
  * (the prefill graph, after every token of it), and while its second half is answered from the first (the decode graph, behind a
- * prefix that the prefill graph has read). Run by `npm run bench:precision -- [--json FILE] [--positions N]`.
+ * prefix that the prefill graph has read), also where that is held in float16. Run by `npm run bench:precision -- [--json FILE] [--positions N]`.
  */
 const ROOT = join(import.meta.dirname, '../..');
 const TEXTS = ['federalist_10.txt', 'federalist_51.txt', 'scotus_greene_v_fisher.txt', 'scotus_lewis_v_chicago.txt'];
 const BOUND = 0.005;
-const PATHS = ['reading', 'answering'] as const;
+const PATHS = ['reading', 'answering', 'answering, float16 held'] as const;
 
 const { values: options } = parseArgs({
   options: {
@@ -32,6 +32,10 @@ async function main(): Promise<void> {
   };
   const exact = await Probe.open({ ...settings, precision: 'f32' });
   const quantised = await Probe.open({ ...settings, precision: 'q8' });
+  const answering = [
+    ['answering', quantised],
+    ['answering, float16 held', await Probe.open({ ...settings, precision: 'q8', kvType: 'f16' })],
+  ] as const;
   const perText = Math.ceil(Number(options.positions) / TEXTS.length);
   const rows: Row[] = [];
   for (const text of TEXTS) {
@@ -42,14 +46,16 @@ async function main(): Promise<void> {
 
     const half = Math.floor(tokens.length / 2);
     const cache = await quantised.read(tokens.slice(0, half), []);
-    const prefix = quantised.compress(cache, createPolicy('full'), 1);
-    const answered = await quantised.forced(prefix, tokens.slice(half, half + 1), tokens.slice(half + 1));
     const { vocabulary } = exact.shape;
-    const behind = expected.subarray(half * vocabulary, half * vocabulary + answered.length);
-    rows.push(row('answering', text, behind, answered, answered.length / vocabulary));
+    for (const [path, probe] of answering) {
+      const prefix = probe.compress(cache, createPolicy('full'), 1);
+      const answered = await probe.forced(prefix, tokens.slice(half, half + 1), tokens.slice(half + 1));
+      const behind = expected.subarray(half * vocabulary, half * vocabulary + answered.length);
+      rows.push(row(path, text, behind, answered, answered.length / vocabulary));
+    }
   }
   await exact.close();
-  await quantised.close();
+  for (const [, probe] of answering) await probe.close();
   report(rows);
 }
 

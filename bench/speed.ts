@@ -50,6 +50,7 @@ async function main(): Promise<void> {
     threads: settings.threads,
     graphsDir: join(settings.dataDir, 'graphs'),
     precision: settings.precision,
+    kvType: settings.kvType,
     clock: settings.clock,
     stateDir: existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
   };
@@ -130,11 +131,17 @@ function machine({ threads, rounds, clock }: SpeedSettings): SpeedResults['machi
   };
 }
 
-/** Ours: of the default model, a fifth in 8 and the rest in 4 bits with a float scale a block of 32; keys, values and a mass in float32. The peer: as in its file, and float16. */
-function heldAs({ precision, modelPath }: SpeedSettings, shape: SpeedResults['shape']): Record<SideName, HeldAs> {
+/** Ours: of the default model, a fifth in 8 and the rest in 4 bits with a float scale a block of 32; keys and values as it was told, masses in float32. The peer: as in its file, and float16. */
+function heldAs(
+  { precision, kvType, modelPath }: SpeedSettings,
+  shape: SpeedResults['shape'],
+): Record<SideName, HeldAs> {
   const weights = layerWeights(shape) + shape.vocabulary * shape.hidden;
   return {
-    longhaul: { weightBytes: precision === 'q8' ? 0.77 : 4, entryBytes: 4 * (2 * shape.headSize + 1) },
+    longhaul: {
+      weightBytes: precision === 'q8' ? 0.77 : 4,
+      entryBytes: (kvType === 'f16' ? 4 : 8) * shape.headSize + 4,
+    },
     peer: { weightBytes: statSync(modelPath).size / weights, entryBytes: 2 * 2 * shape.headSize },
   };
 }

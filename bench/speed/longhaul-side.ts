@@ -22,8 +22,8 @@ export class LonghaulSide implements Side<LonghaulVariant> {
   }
 
   async load(): Promise<void> {
-    const { modelPath, threads, graphsDir: cacheDir, precision } = this.settings;
-    this.engine = await startEngine({ modelPath, threads, cacheDir, precision });
+    const { modelPath, threads, graphsDir: cacheDir, precision, kvType } = this.settings;
+    this.engine = await startEngine({ modelPath, threads, cacheDir, precision, kvType });
   }
 
   async prefill(tokens: readonly number[], variant: LonghaulVariant): Promise<number> {

@@ -59,8 +59,8 @@ async function profile({ settings, profiled }: ProfileRequest): Promise<ProfileR
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-profile-'));
   try {
     const watched = watchSessions(folder);
-    const { modelPath, graphsDir: cacheDir, precision, threads } = settings;
-    const engine = await Engine.open({ modelPath, cacheDir, precision, threads });
+    const { modelPath, graphsDir: cacheDir, precision, kvType, threads } = settings;
+    const engine = await Engine.open({ modelPath, cacheDir, precision, kvType, threads });
     const { tokens, questions, variant, answerTokens } = profiled;
     const { reading, ...compression } = variant;
     const wall = new Map<string, number>();

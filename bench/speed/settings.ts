@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { KV_TYPES, type KvType } from '@app/onnx-graph';
 import type { ClockName } from './clock.js';
 
 export const SECTIONS = ['rates', 'load', 'prefill', 'decode', 'reading', 'batch', 'memory', 'profile'] as const;
@@ -15,6 +16,8 @@ export interface SpeedSettings {
   readonly modelPath: string;
   readonly dataDir: string;
   readonly precision: 'q8' | 'f32';
+  /** How Longhaul holds keys and values. */
+  readonly kvType: KvType;
   readonly threads: number;
   /** Which seconds are measured. */
   readonly clock: ClockName;
@@ -69,6 +72,7 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
       model: { type: 'string', default: join(root, 'models/smollm2-135m-instruct.q4_1.gguf') },
       'data-dir': { type: 'string', default: join(root, '.longhaul') },
       precision: { type: 'string', default: 'q8' },
+      'kv-type': { type: 'string', default: 'f32' },
       threads: { type: 'string', default: String(Math.min(2, availableParallelism())) },
       clock: { type: 'string', default: 'wall' },
       'prefill-lengths': { type: 'string', default: '512,1024,2048,4096,6144,8000' },
@@ -94,6 +98,8 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
   if (precision !== 'q8' && precision !== 'f32') {
     throw new SpeedOptionError(`--precision must be q8 or f32, found '${precision}'.`);
   }
+  const kvType = KV_TYPES.find((type) => type === values['kv-type']);
+  if (kvType === undefined) throw new SpeedOptionError(`--kv-type must be f32 or f16, found '${values['kv-type']}'.`);
   const clock = values.clock;
   if (clock !== 'wall' && clock !== 'cpu') throw new SpeedOptionError(`--clock must be wall or cpu, found '${clock}'.`);
   return {
@@ -103,6 +109,7 @@ export function readSettings(args: readonly string[], root: string): SpeedSettin
     modelPath: values.model,
     dataDir: values['data-dir'],
     precision,
+    kvType,
     clock,
     threads: count('threads', values.threads),
     prefillLengths: counts('prefill-lengths', values['prefill-lengths']),

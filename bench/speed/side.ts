@@ -1,3 +1,4 @@
+import type { KvType } from '@app/onnx-graph';
 import type { ClockName, Usage } from './clock.js';
 
 /** Kept share of the cache under a policy; `full` and 1 keep everything. */
@@ -88,6 +89,7 @@ export interface SideSettings {
   /** Folder for graphs and weights made from the model file (Longhaul). */
   readonly graphsDir: string;
   readonly precision: 'q8' | 'f32';
+  readonly kvType: KvType;
   /** Folder for saved states (peer); best in memory. */
   readonly stateDir: string;
   readonly clock: ClockName;

@@ -7,12 +7,13 @@ export const ENGINE = Symbol('ENGINE');
 
 /** Starts the engine in its own thread; the first start of a model makes its graphs. */
 export function openEngine(config: Config): Promise<EnginePort> {
-  const { modelPath, dataDir, precision, threads, kvMemoryBytes, spillDir, spillBytes } = config;
+  const { modelPath, dataDir, precision, kvType, threads, kvMemoryBytes, spillDir, spillBytes } = config;
   const spill = spillBytes > 0 ? { folder: spillDir, bytes: spillBytes } : undefined;
   return startEngine({
     modelPath,
     cacheDir: join(dataDir, 'graphs'),
     precision,
+    kvType,
     threads,
     // More would wait for memory, not for arithmetic.
     compressThreads: Math.min(threads, 8),

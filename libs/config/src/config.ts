@@ -5,7 +5,7 @@ import { validateSync } from 'class-validator';
 import { parseByteSize } from './byte-size.js';
 import { type CompressionSetting, parseCompression } from './compression-setting.js';
 import { ConfigError } from './config-error.js';
-import { Environment, type LOG_LEVELS, MIB, type PRECISIONS } from './environment.js';
+import { Environment, type KV_TYPES, type LOG_LEVELS, MIB, type PRECISIONS } from './environment.js';
 import { modelIdOf } from './model-id.js';
 
 /** Everything that can be set from outside, validated. Also the injection token under which the apps provide it. */
@@ -22,6 +22,8 @@ export abstract class Config {
   /** What clients call the model. */
   abstract readonly modelId: string;
   abstract readonly precision: (typeof PRECISIONS)[number];
+  /** How keys and values of documents are held. */
+  abstract readonly kvType: (typeof KV_TYPES)[number];
   /** Intra-op threads of the engine. */
   abstract readonly threads: number;
   /** For prefixes that are long enough and requests that ask for nothing else. */
@@ -107,6 +109,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     modelPath,
     modelId: variables.LONGHAUL_MODEL_ID || modelIdOf(basename(modelPath)),
     precision: variables.LONGHAUL_PRECISION,
+    kvType: variables.LONGHAUL_KV_TYPE,
     threads: variables.LONGHAUL_THREADS,
     compression: parseCompression(variables.LONGHAUL_COMPRESSION)!,
     maxFileBytes: variables.LONGHAUL_MAX_FILE_BYTES,

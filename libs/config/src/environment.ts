@@ -6,6 +6,7 @@ import { parseCompression } from './compression-setting.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'] as const;
 export const PRECISIONS = ['q8', 'f32'] as const;
+export const KV_TYPES = ['f32', 'f16'] as const;
 
 export const MIB = 1024 * 1024;
 
@@ -94,6 +95,9 @@ export class Environment {
 
   @OneOf(PRECISIONS)
   LONGHAUL_PRECISION: (typeof PRECISIONS)[number] = 'q8';
+
+  @OneOf(KV_TYPES)
+  LONGHAUL_KV_TYPE: (typeof KV_TYPES)[number] = 'f32';
 
   @Integer(1, 1024)
   LONGHAUL_THREADS = availableParallelism();

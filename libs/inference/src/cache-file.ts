@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { LlamaShape } from '@app/onnx-graph';
+import { KV_TYPES, type KvType, type LlamaShape } from '@app/onnx-graph';
 import type { Compression } from './engine-port.js';
-import { type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
+import { entryBytes, type HeldEntries, type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
 
 /**
  * A compressed cache as a file, little-endian: 4 bytes `LHKV`, uint32 version, uint32 length of the header, the header as JSON
- * (`CacheHeader`), then of every layer and KV head its keys, values and log-mass as float32 (as in `HeldHead`), and last the
- * sha256 of all before it.
+ * (`CacheHeader`), then of every layer and KV head its keys and values in the header's type and its log-mass as float32 (as in
+ * `HeldHead`), and last the sha256 of all before it.
  */
 const MAGIC = 0x564b484c;
 /** To be raised with every change of the format. */
-const VERSION = 2;
+const VERSION = 3;
 const PREAMBLE_BYTES = 12;
 const SHA256_BYTES = 32;
 /** A header of more heads than any model has; a damaged length must not become an allocation. */
@@ -28,6 +28,7 @@ interface CacheHeader extends Compression {
   readonly key: string;
   readonly tokens: number;
   readonly headSize: number;
+  readonly kvType: KvType;
   /** Of every layer and KV head. */
   readonly entries: readonly number[];
 }
@@ -41,7 +42,8 @@ export class DamagedCacheError extends Error {
 export async function writeCache(path: string, key: string, headSize: number, cache: StoredCache): Promise<void> {
   const { compression, prefix } = cache;
   const entries = prefix.heads.map(({ logMass }) => logMass.length);
-  const header: CacheHeader = { key, ...compression, tokens: prefix.tokens, headSize, entries };
+  const kvType = prefix.heads[0]?.keys instanceof Uint16Array ? 'f16' : 'f32';
+  const header: CacheHeader = { key, ...compression, tokens: prefix.tokens, headSize, kvType, entries };
   const json = Buffer.from(JSON.stringify(header));
   const preamble = Buffer.alloc(PREAMBLE_BYTES);
   for (const [i, value] of [MAGIC, VERSION, json.length].entries()) preamble.writeUInt32LE(value, 4 * i);
@@ -84,17 +86,18 @@ export async function readCache(path: string, key: string, shape: LlamaShape): P
     if (headerBytes > MAX_HEADER_BYTES) throw new DamagedCacheError(`${path} is damaged.`);
     const json = Buffer.alloc(headerBytes);
     await read(json);
-    const { policy, budget, tokens, entries } = headerOf(json, key, shape);
+    const { policy, budget, tokens, kvType, entries } = headerOf(json, key, shape);
     const { size } = await file.stat();
-    const values = entries.reduce((sum, count) => sum + count * (2 * shape.headSize + 1), 0);
-    if (size !== PREAMBLE_BYTES + headerBytes + values * Float32Array.BYTES_PER_ELEMENT + SHA256_BYTES) {
+    const held = entries.reduce((sum, count) => sum + count, 0) * entryBytes(shape.headSize, kvType);
+    if (size !== PREAMBLE_BYTES + headerBytes + held + SHA256_BYTES) {
       throw new DamagedCacheError(`${path} was cut short or has grown.`);
     }
+    const Entries = kvType === 'f16' ? Uint16Array : Float32Array;
     const heads: HeldHead[] = [];
     for (const count of entries) {
       const head = {
-        keys: new Float32Array(count * shape.headSize),
-        values: new Float32Array(count * shape.headSize),
+        keys: new Entries(count * shape.headSize),
+        values: new Entries(count * shape.headSize),
         logMass: new Float32Array(count),
       };
       for (const array of [head.keys, head.values, head.logMass]) await read(bytesOf(array));
@@ -120,6 +123,7 @@ function headerOf(json: Buffer, key: string, { layers, kvHeads, headSize }: Llam
   const fits =
     header?.key === key &&
     header.headSize === headSize &&
+    KV_TYPES.some((type) => type === header.kvType) &&
     Array.isArray(entries) &&
     entries.length === layers * kvHeads &&
     entries.every((count) => Number.isInteger(count) && count >= 1 && count <= tokens);
@@ -135,5 +139,5 @@ async function readWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
+const bytesOf = ({ buffer, byteOffset, byteLength }: HeldEntries): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);

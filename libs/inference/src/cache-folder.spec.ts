@@ -1,11 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LlamaShape } from '@app/onnx-graph';
+import { KV_TYPES, type KvType, type LlamaShape } from '@app/onnx-graph';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StoredCache } from './cache-file.js';
 import { CacheFolder } from './cache-folder.js';
-import { type HeldHead, heldBytes, holdPrefix } from './held-prefix.js';
+import { type HeldHead, heldBytes, holdAs, holdPrefix } from './held-prefix.js';
 import { seededRandom } from './random.js';
 
 const shape = { layers: 2, kvHeads: 2, headSize: 8, queryHeads: 4, contextLength: 512 } as LlamaShape;
@@ -13,9 +13,9 @@ const random = seededRandom(4);
 const values = (count: number): Float32Array => Float32Array.from({ length: count }, random);
 
 /** Heads of different lengths. */
-const cache = (tokens = 40): StoredCache => {
+const cache = (tokens = 40, kvType: KvType = 'f32'): StoredCache => {
   const heads = [tokens, 1, 7, 12].map((entries): HeldHead => {
-    return { keys: values(entries * 8), values: values(entries * 8), logMass: values(entries) };
+    return holdAs(kvType, { keys: values(entries * 8), values: values(entries * 8), logMass: values(entries) });
   });
   return { compression: { policy: 'kvmerger', budget: 0.4 }, prefix: holdPrefix(shape, tokens, heads) };
 };
@@ -30,8 +30,8 @@ beforeEach(() => {
 afterEach(() => rmSync(path, { recursive: true, force: true }));
 
 describe('caches on disk', () => {
-  test('come back as they were, also to another process', async () => {
-    const stored = cache();
+  test.each(KV_TYPES)('come back as they were, also to another process: %s', async (kvType) => {
+    const stored = cache(40, kvType);
     expect(await folder.store('a', size(stored), stored)).toBe(true);
     const found = await new CacheFolder(path, 1e6, shape).find('a');
     expect(found?.compression).toEqual(stored.compression);

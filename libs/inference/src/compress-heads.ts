@@ -1,12 +1,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import { createPolicy, type PolicyOptions } from '@app/kv-policy';
-import { type HeldHead, holdHead, holdInPlace } from './held-prefix.js';
+import type { KvType } from '@app/onnx-graph';
+import { type HeldEntries, type HeldHead, holdAs, holdHead, holdInPlace } from './held-prefix.js';
 import { ReadingHead } from './reading-head.js';
 
 /** Heads of one cache, and how many entries the policy gives each of them: plain data, which can go to another thread. */
 export interface HeadsToCompress {
   readonly policy: { readonly name: string; readonly options: PolicyOptions };
   readonly headSize: number;
+  readonly kvType: KvType;
   readonly heads: readonly { readonly head: ReadingHead; readonly allocated: number }[];
 }
 
@@ -18,7 +20,7 @@ export interface CompressMessage {
 }
 
 /** What stays of each head, in order. The heads' own arrays are let go, one head after the other, or used for what stays. */
-export function compressHeads({ policy: { name, options }, headSize, heads }: HeadsToCompress): HeldHead[] {
+export function compressHeads({ policy: { name, options }, headSize, kvType, heads }: HeadsToCompress): HeldHead[] {
   const policy = createPolicy(name, options);
   let scratch = new Float32Array(0);
   return heads.map(({ head, allocated }) => {
@@ -28,12 +30,12 @@ export function compressHeads({ policy: { name, options }, headSize, heads }: He
       ? holdInPlace(head.whole(), headSize, scratch)
       : holdHead(head.compressed(policy, allocated).kept, headSize);
     head.release();
-    return held;
+    return holdAs(kvType, held);
   });
 }
 
 /** The memory behind what is sent to another thread, to be moved there instead of copied. */
-export function buffersOf(arrays: Iterable<Float32Array>): ArrayBuffer[] {
+export function buffersOf(arrays: Iterable<HeldEntries>): ArrayBuffer[] {
   return [...new Set([...arrays].map(({ buffer }) => buffer as ArrayBuffer))];
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
+import type { KvType } from '@app/onnx-graph';
 import { arraysOf, buffersOf, type CompressMessage, compressHeads, type HeadsToCompress } from './compress-heads.js';
 import type { HeldHead } from './held-prefix.js';
 import type { ReadPlan } from './read-plan.js';
@@ -15,8 +16,14 @@ const LEAST_ENTRIES = 50_000;
 export class CompressThreads {
   private readonly others: Worker[] = [];
 
-  /** @param threads that compress, the calling one included */
-  constructor(private readonly threads: number) {}
+  /**
+   * @param threads that compress, the calling one included
+   * @param kvType of what they make
+   */
+  constructor(
+    private readonly threads: number,
+    private readonly kvType: KvType = 'f32',
+  ) {}
 
   /** What stays of each head, in order. The cache is used up. */
   async compress(
@@ -30,6 +37,7 @@ export class CompressThreads {
       (indices): HeadsToCompress => ({
         policy: { name: plan.policy.name, options: plan.policyOptions },
         headSize: shape.headSize,
+        kvType: this.kvType,
         heads: indices.map((index) => ({ head: heads[index]!, allocated: plan.entries[index]! })),
       }),
     );

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
+import { KV_TYPES } from '@app/onnx-graph';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
-import { type HeldPrefix, holdHead, holdPrefix } from './held-prefix.js';
+import { type HeldPrefix, holdAs, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { seededRandom } from './random.js';
 import { Sessions } from './sessions.js';
@@ -16,7 +17,7 @@ import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
 const TOLERANCE = 1e-4;
 
 /** Items of several documents against a decoder that answers each by itself, one token at a time. */
-describe('decode runs against the naive decoder', () => {
+describe.each(KV_TYPES)('decode runs against the naive decoder, prefixes held as %s', (kvType) => {
   const folder = mkdtempSync(joinPath(tmpdir(), 'longhaul-decode-'));
   const random = seededRandom(11);
   let gguf: GgufModel;
@@ -33,7 +34,8 @@ describe('decode runs against the naive decoder', () => {
 
   function document(tokens: number, most: number): Document {
     const { headSize } = runs.shape;
-    const vector = () => Array.from({ length: headSize }, () => random() * 2 - 1);
+    // Numbers that float16 has, too.
+    const vector = () => Array.from({ length: headSize }, () => Math.round((random() * 2 - 1) * 1024) / 1024);
     const entries = naive.emptyCache().map((): NaiveEntries => {
       const kept = Array.from({ length: Math.floor(random() * most) });
       return {
@@ -46,7 +48,7 @@ describe('decode runs against the naive decoder', () => {
     const heads = entries.map(({ keys, values, logMass }) => {
       const rows = (vectors: number[][]) => Float32Array.from(vectors.flat());
       const held = { keys: rows(keys), values: rows(values), logMass: Float32Array.from(logMass) };
-      return holdHead(held, headSize);
+      return holdAs(kvType, holdHead(held, headSize));
     });
     return { tokens, entries, held: holdPrefix(runs.shape, tokens, heads) };
   }
@@ -71,7 +73,7 @@ describe('decode runs against the naive decoder', () => {
     writeTinyGguf(path, { queryHeads: 6, kvHeads: 2, seed: 3 });
     gguf = await GgufModel.open(path);
     const files = await ModelFiles.prepare(gguf, folder, 'f32');
-    sessions = new Sessions(files, 1);
+    sessions = new Sessions(files, 1, kvType);
     runs = new DecodeRuns(sessions, files.description.shape);
     naive = await NaiveLlama.load(gguf);
   });

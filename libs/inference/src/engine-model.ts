@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LlamaShape } from '@app/onnx-graph';
+import type { KvType, LlamaShape } from '@app/onnx-graph';
 import type { Calibration } from './calibration-file.js';
 import { MAX_ITEMS } from './continuous-batch.js';
 import type { EngineModel } from './engine-port.js';
@@ -22,6 +22,7 @@ export interface EngineParts {
   /** Of the model file. */
   readonly modelHash: string;
   readonly precision: Precision;
+  readonly kvType: KvType;
   readonly calibration: Calibration;
   /** That all keys and values may take. */
   readonly kvBytes: number;
@@ -31,19 +32,20 @@ export interface EngineParts {
 
 /** What the engine tells of itself. */
 export function describeModel(parts: EngineParts): EngineModel {
-  const { shape, modelHash, precision, calibration, kvBytes, compressThreads } = parts;
+  const { shape, modelHash, precision, kvType, calibration, kvBytes, compressThreads } = parts;
   const { contextLength, layers, kvHeads, headSize } = shape;
   const missing = 'missing' in calibration;
   const calibrated = missing ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
   return {
     identity: createHash('sha256')
-      .update(`${modelHash}\n${precision}\n${calibrated}\n${STAND_IN_QUESTIONS}`)
+      .update(`${modelHash}\n${precision}\n${kvType}\n${calibrated}\n${STAND_IN_QUESTIONS}`)
       .digest('hex'),
     contextLength,
     layers,
     kvHeads,
     headSize,
-    entryBytes: entryBytes(headSize),
+    kvType,
+    entryBytes: entryBytes(headSize, kvType),
     ...divideKvMemory(kvBytes, tokenBytes(shape), contextLength),
     itemsAtOnce: MAX_ITEMS,
     compressThreads,

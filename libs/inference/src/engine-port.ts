@@ -10,6 +10,7 @@
  * Deliberately not here: keys, values or tensors of any kind (a cache is an opaque handle), prompts as text, queues, Redis.
  */
 import type { HeadCalibration } from '@app/kv-policy';
+import type { KvType } from '@app/onnx-graph';
 
 /** Names one compressed prefix held by the engine. Meaningless outside the engine that made it. */
 export type CacheHandle = number & { readonly brand: 'CacheHandle' };
@@ -153,6 +154,8 @@ export interface EngineModel {
   readonly headSize: number;
   /** Bytes of one entry of one KV head: key, value and mass. */
   readonly entryBytes: number;
+  /** How keys and values of documents are held. */
+  readonly kvType: KvType;
   /** Most items that go on at once; further ones wait for one of them to end. */
   readonly itemsAtOnce: number;
   /** Threads that compress a cache together. */

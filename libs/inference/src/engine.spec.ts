@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
 import { policyNames } from '@app/kv-policy';
+import type { KvType } from '@app/onnx-graph';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Engine } from './engine.js';
@@ -48,6 +49,29 @@ describe('engine', () => {
       await engine.release(held.handle);
     },
   );
+
+  test('with float16 keys and values it holds half the bytes and answers nearly the same', async () => {
+    const open = (kvType: KvType) => Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1, kvType });
+    const [exact, half] = [await open('f32'), await open('f16')];
+    expect(half.model.identity).not.toBe(exact.model.identity);
+    const { layers, kvHeads, headSize } = engine.model;
+    for (const compression of [full, { policy: 'calibrated-merge', budget: 0.35 }]) {
+      const logprobs = [];
+      for (const [each, numberBytes] of [
+        [exact, 4],
+        [half, 2],
+      ] as const) {
+        const { handle, bytes, entries } = await each.prefill({ tokens: document, compression });
+        expect(bytes).toBe(entries * layers * kvHeads * (2 * headSize * numberBytes + 4));
+        const sampling = { ...greedy, maxTokens: 1, topLogprobs: 3 };
+        const answer = await each.generate({ handle, suffix: question, sampling });
+        logprobs.push(answer.logprobs![0]!.top.map(({ logprob }) => logprob));
+      }
+      for (const [i, logprob] of logprobs[0]!.entries()) expect(logprobs[1]![i]).toBeCloseTo(logprob, 2);
+    }
+    await exact.close();
+    await half.close();
+  });
 
   test('full holds everything', async () => {
     const held = await engine.prefill({ tokens: document, compression: full });
@@ -205,6 +229,7 @@ describe('model files', () => {
       layers: 2,
       kvHeads: 2,
       headSize: 16,
+      kvType: 'f32',
       entryBytes: 132,
       itemsAtOnce: 16,
       compressThreads: 1,

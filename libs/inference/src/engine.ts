@@ -1,5 +1,5 @@
 import { GgufModel } from '@app/gguf-model';
-import type { LlamaShape } from '@app/onnx-graph';
+import type { KvType, LlamaShape } from '@app/onnx-graph';
 import type { StoredCache } from './cache-file.js';
 import { CacheFolder } from './cache-folder.js';
 import { calibrationPath, readCalibration } from './calibration-file.js';
@@ -36,6 +36,8 @@ export interface EngineOptions {
   /** Folder for graphs and weights made from the model file; about 2.1 (q8; 1.6 of a file in 4 bits) or 4 (f32) bytes a parameter, and 4 bytes an embedding value. */
   readonly cacheDir: string;
   readonly precision: Precision;
+  /** How keys and values of documents are held; default `f32`. `f16` takes half the bytes and somewhat longer a token. */
+  readonly kvType?: KvType;
   /** Threads of the matrix products. */
   readonly threads: number;
   /** Threads that merge, the engine's own included; default 1. More can be had where the engine runs as it was built. */
@@ -67,15 +69,15 @@ export class Engine implements EnginePort {
     const runs = new DecodeRuns(sessions, shape);
     this.standIns = encodeStandIns(gguf);
     this.constraints = new JsonConstraints(gguf.tokenizer);
-    this.compressing = new CompressThreads(model.compressThreads);
+    this.compressing = new CompressThreads(model.compressThreads, model.kvType);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
   static async open(options: EngineOptions): Promise<Engine> {
-    const { modelPath, cacheDir, precision, threads, compressThreads = 1, kvBytes, spill } = options;
+    const { modelPath, cacheDir, precision, kvType = 'f32', threads, compressThreads = 1, kvBytes, spill } = options;
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
-    const sessions = new Sessions(files, threads);
+    const sessions = new Sessions(files, threads, kvType);
     // Both before it is ready, or the first document would wait for them.
     for (const phase of ['prefill', 'decode'] as const) await sessions.get(phase);
     const { shape } = files.description;
@@ -85,6 +87,7 @@ export class Engine implements EnginePort {
       shape,
       modelHash: hash,
       precision,
+      kvType,
       calibration,
       kvBytes: kvBytes ?? defaultKvBytes(),
       compressThreads,
@@ -122,7 +125,8 @@ export class Engine implements EnginePort {
     const compressStart = performance.now();
     if (attention.includes('questions')) await scoreQuestions(session, cache, questions, turn.next);
     const prefix = holdPrefix(this.shape, tokens.length, await this.compressing.compress(cache, plan));
-    this.letGo.add(readingBytes - (shrinks ? 0 : heldBytes(prefix)));
+    const inPlace = !shrinks && this.model.kvType === 'f32';
+    this.letGo.add(readingBytes - (inPlace ? heldBytes(prefix) : 0));
     const end = performance.now();
     return this.handOut(prefix, compression, {
       readingBytes,

@@ -11,7 +11,7 @@ import {
   measureSample,
   type SampleMeasure,
 } from './head-calibration.js';
-import { type HeldHead, holdPrefix } from './held-prefix.js';
+import { type HeldEntries, type HeldHead, holdPrefix } from './held-prefix.js';
 import { Probe } from './probe.js';
 
 const ids = (count: number, step: number) => Array.from({ length: count }, (_, i) => 10 + ((i * step) % 240));
@@ -76,11 +76,11 @@ describe('calibration of KV heads', () => {
     const [sample] = samples as [CalibrationSample];
     const { headSize } = probe.shape;
     const kept = [...sample.prefix.keys()].filter((i) => i < 4 || i >= sample.prefix.length - 64);
-    const columns = (source: Float32Array) =>
+    const columns = (source: HeldEntries) =>
       Float32Array.from({ length: headSize * kept.length }, (_, i) => {
         return source[Math.floor(i / kept.length) * sample.prefix.length + kept[i % kept.length]!]!;
       });
-    const rows = (source: Float32Array) =>
+    const rows = (source: HeldEntries) =>
       Float32Array.from(kept.flatMap((i) => [...source.subarray(i * headSize, (i + 1) * headSize)]));
     const slow = await divergences(sample, ({ keys, values }) => ({
       keys: rows(keys),

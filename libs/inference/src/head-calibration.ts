@@ -1,7 +1,7 @@
 import { createPolicy, type HeadCalibration, type Scoring } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { divergence } from './divergence.js';
-import { type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
+import { type HeldEntries, type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
 import type { Probe } from './probe.js';
 
 /** What a cut head keeps: the attention sinks and what is recent (DuoAttention, arXiv 2410.10819, section 2.2). */
@@ -120,8 +120,8 @@ function cutHead({ keys, values, logMass }: HeldHead, headSize: number): HeldHea
   const entries = logMass.length;
   if (entries <= SINK_TOKENS + RECENT_TOKENS) return { keys, values, logMass };
   /** Of `[rows, entries, columns]`. */
-  const ends = (source: Float32Array, rows: number, columns: number): Float32Array => {
-    const kept = new Float32Array(rows * (SINK_TOKENS + RECENT_TOKENS) * columns);
+  const ends = <Entries extends HeldEntries>(source: Entries, rows: number, columns: number): Entries => {
+    const kept = source.slice(0, rows * (SINK_TOKENS + RECENT_TOKENS) * columns) as Entries;
     for (let row = 0; row < rows; row++) {
       const of = source.subarray(row * entries * columns, (row + 1) * entries * columns);
       const to = row * (SINK_TOKENS + RECENT_TOKENS) * columns;

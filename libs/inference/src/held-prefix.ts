@@ -1,25 +1,32 @@
 import type { HeadCalibration, Policy } from '@app/kv-policy';
-import { IO, type LlamaShape } from '@app/onnx-graph';
+import { IO, type KvType, type LlamaShape } from '@app/onnx-graph';
 import { Tensor } from 'onnxruntime-node';
 import { channelMajor } from './channel-major.js';
+import { toHalfFloats } from './half-floats.js';
 import type { HeadEntries } from './merge-kernel.js';
 import type { ReadingCache } from './reading-cache.js';
+
+/** Numbers as float32, or the bits of float16s. */
+export type HeldEntries = Float32Array | Uint16Array;
 
 /**
  * What stays of one KV head, of M entries; the mass only as what the graph adds to the logits. Keys entry by entry and values
  * channel by channel: each lies as the sums of its product run, so that few queries read it in order.
  */
-export interface HeldHead {
+export interface HeldHead<Entries extends HeldEntries = HeldEntries> {
   /** `[M, headSize]`, after RoPE. */
-  readonly keys: Float32Array;
+  readonly keys: Entries;
   /** `[headSize, M]` */
-  readonly values: Float32Array;
+  readonly values: Entries;
   /** `[M]` added to the entry's attention logits. */
   readonly logMass: Float32Array;
 }
 
 /** Holds entries given one after another, `[M, headSize]`; keys as they are, in the array that was given where it is no longer. */
-export function holdHead({ keys, values, logMass }: Omit<HeadEntries, 'mass'>, headSize: number): HeldHead {
+export function holdHead(
+  { keys, values, logMass }: Omit<HeadEntries, 'mass'>,
+  headSize: number,
+): HeldHead<Float32Array> {
   const entries = logMass.length;
   return {
     keys: withoutRoom(keys, entries * headSize),
@@ -33,7 +40,7 @@ export function holdInPlace(
   { keys, values, logMass }: Omit<HeadEntries, 'mass'>,
   headSize: number,
   scratch: Float32Array,
-): HeldHead {
+): HeldHead<Float32Array> {
   const entries = logMass.length;
   const size = entries * headSize;
   const turn = (rows: Float32Array): Float32Array => {
@@ -42,6 +49,12 @@ export function holdInPlace(
     return rows;
   };
   return { keys: withoutRoom(keys, size), values: turn(values), logMass };
+}
+
+/** The same head with its keys and values as `kvType`; a head of that type itself. */
+export function holdAs(kvType: KvType, head: HeldHead<Float32Array>): HeldHead {
+  if (kvType === 'f32') return head;
+  return { ...head, keys: toHalfFloats(head.keys), values: toHalfFloats(head.values) };
 }
 
 const withoutRoom = (rows: Float32Array, size: number): Float32Array =>
@@ -57,8 +70,15 @@ export interface HeldPrefix {
   readonly feeds: Readonly<Record<string, Tensor>>;
 }
 
-/** Bytes of one entry of one KV head: key, value and log-mass as float32. */
-export const entryBytes = (headSize: number): number => (2 * headSize + 1) * Float32Array.BYTES_PER_ELEMENT;
+/** Bytes of one number of a key or value. */
+const NUMBER_BYTES: Readonly<Record<KvType, number>> = {
+  f32: Float32Array.BYTES_PER_ELEMENT,
+  f16: Uint16Array.BYTES_PER_ELEMENT,
+};
+
+/** Bytes of one entry of one KV head: key and value, and log-mass as float32. */
+export const entryBytes = (headSize: number, kvType: KvType = 'f32'): number =>
+  2 * headSize * NUMBER_BYTES[kvType] + Float32Array.BYTES_PER_ELEMENT;
 
 /** Entries kept, mean over layers and KV heads. */
 export function meanEntries({ heads }: HeldPrefix): number {
@@ -81,6 +101,7 @@ export function compress(
   policy: Policy,
   budget: number,
   calibration?: HeadCalibration,
+  kvType: KvType = 'f32',
 ): HeldPrefix {
   const { shape, tokens } = cache;
   const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
@@ -88,7 +109,7 @@ export function compress(
   const heads = cache.heads.map((head, index) => {
     const allocated = entries[index] as number;
     const whole = head.staysWhole(policy, allocated);
-    return holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize);
+    return holdAs(kvType, holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize));
   });
   return holdPrefix(shape, tokens, heads);
 }
@@ -99,9 +120,12 @@ export function holdPrefix(shape: LlamaShape, tokens: number, heads: readonly He
   for (const [index, { keys, values, logMass }] of heads.entries()) {
     const [layer, head] = [Math.floor(index / shape.kvHeads), index % shape.kvHeads];
     const entries = logMass.length;
-    feeds[IO.prefixKey(layer, head)] = new Tensor('float32', keys, [entries, shape.headSize]);
-    feeds[IO.prefixValue(layer, head)] = new Tensor('float32', values, [shape.headSize, entries]);
+    feeds[IO.prefixKey(layer, head)] = tensor(keys, [entries, shape.headSize]);
+    feeds[IO.prefixValue(layer, head)] = tensor(values, [shape.headSize, entries]);
     feeds[IO.prefixLogMass(layer, head)] = new Tensor('float32', logMass, [entries]);
   }
   return { tokens, heads, feeds };
 }
+
+const tensor = (entries: HeldEntries, dims: readonly number[]): Tensor =>
+  entries instanceof Float32Array ? new Tensor('float32', entries, dims) : new Tensor('float16', entries, dims);

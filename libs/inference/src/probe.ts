@@ -31,10 +31,10 @@ export class Probe {
     this.standIns = encodeStandIns(gguf);
   }
 
-  static async open({ modelPath, cacheDir, precision, threads }: EngineOptions): Promise<Probe> {
+  static async open({ modelPath, cacheDir, precision, kvType, threads }: EngineOptions): Promise<Probe> {
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
-    return new Probe(gguf, files.description.shape, new Sessions(files, threads));
+    return new Probe(gguf, files.description.shape, new Sessions(files, threads, kvType));
   }
 
   /**
@@ -75,7 +75,7 @@ export class Probe {
   }
 
   compress(cache: ReadingCache, policy: Policy, budget: number, calibration?: HeadCalibration): HeldPrefix {
-    return compress(cache, policy, budget, calibration);
+    return compress(cache, policy, budget, calibration, this.sessions.kvType);
   }
 
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */

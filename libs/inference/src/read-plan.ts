@@ -5,6 +5,7 @@ import {
   type Policy,
   type PolicyOptions,
 } from '@app/kv-policy';
+import type { KvType } from '@app/onnx-graph';
 import type { PrefillRequest } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
@@ -15,6 +16,8 @@ export interface CacheModel {
   readonly layers: number;
   readonly kvHeads: number;
   readonly headSize: number;
+  /** What is held in the end; it is read in float32. */
+  readonly kvType: KvType;
   readonly calibration?: HeadCalibration | undefined;
   /** Threads that compress at a time. */
   readonly compressThreads: number;
@@ -47,7 +50,7 @@ export interface ReadPlan {
  */
 export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const { tokens, compression, reading, questions = [] } = request;
-  const { layers, kvHeads, headSize, calibration, compressThreads } = model;
+  const { layers, kvHeads, headSize, kvType, calibration, compressThreads } = model;
   const known = questions.length > 0;
   const policyOptions: PolicyOptions = { scoring: known ? 'questions' : 'stand-ins' };
   const policy = createPolicy(compression.policy, policyOptions);
@@ -63,11 +66,13 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   for (const [head, kept] of entries.entries()) {
     read += capacities[head]!;
     held += kept;
-    // A head that is kept as it was read stays where it is.
-    if (kept < tokens.length || !policy.exact) made += kept;
+    // A head that is kept as it was read stays where it is, unless it changes its type.
+    if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += kept;
     largest = Math.max(largest, kept);
   }
   const readingBytes = read * readEntryBytes;
+  // What is made is made in float32, and what changes its type waits to be collected.
+  const madeBytes = entryBytes(headSize) + (kvType === 'f32' ? 0 : entryBytes(headSize, kvType));
   return {
     policy,
     policyOptions,
@@ -77,7 +82,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
     shapedByQuestions: known && attention.includes('questions'),
     readingBytes,
     // Every thread turns one head at a time.
-    peakBytes: readingBytes + (made + compressThreads * largest) * entryBytes(headSize),
-    heldBytes: held * entryBytes(headSize),
+    peakBytes: readingBytes + made * madeBytes + compressThreads * largest * entryBytes(headSize),
+    heldBytes: held * entryBytes(headSize, kvType),
   };
 }

@@ -43,14 +43,19 @@ export class RunLayout {
 }
 
 const NOTHING = new Float32Array(0);
+const NO_HALVES = new Uint16Array(0);
 
+/** Gives a slot no entries, of the type that the first slot has. */
 function leaveEmpty({ layers, kvHeads, headSize }: LlamaShape, slot: number, feeds: Record<string, Tensor>): void {
-  const none = (...dims: number[]) => new Tensor('float32', NOTHING, dims);
+  const empty = (name: string, ...dims: number[]): void => {
+    const half = feeds[name]?.type === 'float16';
+    feeds[IO.inSlot(name, slot)] = half ? new Tensor('float16', NO_HALVES, dims) : new Tensor('float32', NOTHING, dims);
+  };
   for (let layer = 0; layer < layers; layer++) {
     for (let head = 0; head < kvHeads; head++) {
-      feeds[IO.inSlot(IO.prefixKey(layer, head), slot)] = none(0, headSize);
-      feeds[IO.inSlot(IO.prefixValue(layer, head), slot)] = none(headSize, 0);
-      feeds[IO.inSlot(IO.prefixLogMass(layer, head), slot)] = none(0);
+      empty(IO.prefixKey(layer, head), 0, headSize);
+      empty(IO.prefixValue(layer, head), headSize, 0);
+      empty(IO.prefixLogMass(layer, head), 0);
     }
   }
 }

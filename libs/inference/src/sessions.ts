@@ -1,4 +1,4 @@
-import type { Phase } from '@app/onnx-graph';
+import type { KvType, Phase } from '@app/onnx-graph';
 import { InferenceSession } from 'onnxruntime-node';
 import type { ModelFiles } from './model-files.js';
 
@@ -9,6 +9,7 @@ export class Sessions {
   constructor(
     private readonly files: ModelFiles,
     private readonly threads: number,
+    readonly kvType: KvType = 'f32',
   ) {}
 
   get(phase: Phase): Promise<InferenceSession> {
@@ -26,7 +27,7 @@ export class Sessions {
   }
 
   private async open(phase: Phase): Promise<InferenceSession> {
-    return InferenceSession.create(await this.files.graph(phase), {
+    return InferenceSession.create(await this.files.graph(phase, this.kvType), {
       executionProviders: ['cpu'],
       graphOptimizationLevel: 'all',
       intraOpNumThreads: this.threads,

@@ -11,7 +11,7 @@ import type { GraphBuilder, Value } from './graph-builder.js';
 import { loneAttention } from './lone-attention.js';
 import { IO } from './names.js';
 import { rotate } from './rotate.js';
-import type { Attention, Projections, StepValues } from './step-values.js';
+import type { Attention, KvType, Projections, StepValues } from './step-values.js';
 
 /**
  * Attention of items over their documents' compressed prefixes, their own tails and the run's own tokens, in one softmax.
@@ -22,8 +22,8 @@ import type { Attention, Projections, StepValues } from './step-values.js';
  * by item (item, KV head, query head of the group, token), as the tails lie, and by head (KV head, slot, then as before),
  * as the prefixes lie.
  */
-export function decodeAttention(graph: GraphBuilder, step: StepValues, slots: number): Attention {
-  const values = decodeValues(graph, step, slots);
+export function decodeAttention(graph: GraphBuilder, step: StepValues, slots: number, kvType: KvType): Attention {
+  const values = decodeValues(graph, step, slots, kvType);
   const newEntries: Value[] = [];
   return (layer, projections) => {
     const { output, key, value } = attend(graph, values, layer, projections);
@@ -70,13 +70,15 @@ function attend(
   return { output: output as Value, key, value };
 }
 
-function prefixInputs(graph: GraphBuilder, { step, slots }: DecodeValues, layer: number, index: number): PrefixEntries {
+function prefixInputs(graph: GraphBuilder, values: DecodeValues, layer: number, index: number): PrefixEntries {
+  const { step, slots, kvType } = values;
   const [head, slot] = [Math.floor(index / slots), index % slots];
   const entries = `entries.${slot}.${layer}.${head}`;
   const { headSize } = step.shape;
+  const type = kvType === 'f16' ? 'float16' : 'float';
   return {
-    key: graph.input(IO.inSlot(IO.prefixKey(layer, head), slot), 'float', [entries, headSize]),
-    value: graph.input(IO.inSlot(IO.prefixValue(layer, head), slot), 'float', [headSize, entries]),
+    key: graph.input(IO.inSlot(IO.prefixKey(layer, head), slot), type, [entries, headSize]),
+    value: graph.input(IO.inSlot(IO.prefixValue(layer, head), slot), type, [headSize, entries]),
     logMass: graph.input(IO.inSlot(IO.prefixLogMass(layer, head), slot), 'float', [entries]),
   };
 }

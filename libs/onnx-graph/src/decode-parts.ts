@@ -1,11 +1,12 @@
-import type { GraphBuilder, Value } from './graph-builder.js';
+import { ELEMENT, type GraphBuilder, type Value } from './graph-builder.js';
 import { IO } from './names.js';
-import type { StepValues } from './step-values.js';
+import type { KvType, StepValues } from './step-values.js';
 
 /** Values that all layers of a decode graph share, beside those of `StepValues`. */
 export interface DecodeValues {
   readonly step: StepValues;
   readonly slots: number;
+  readonly kvType: KvType;
   /** Rows of each KV head and slot: sizes of Split. */
   readonly headRows: Value;
   /** Row orders: where each row of one order is found in the other. */
@@ -52,7 +53,7 @@ export interface LayerEntries {
   readonly prefixes: readonly PrefixEntries[];
 }
 
-/** Entries of one KV head of one document's prefix. */
+/** Entries of one KV head of one document's prefix; keys and values of the graph's `KvType`. */
 export interface PrefixEntries {
   /** `[M, D]` */
   readonly key: Value;
@@ -62,7 +63,7 @@ export interface PrefixEntries {
   readonly logMass: Value;
 }
 
-export function decodeValues(graph: GraphBuilder, step: StepValues, slots: number): DecodeValues {
+export function decodeValues(graph: GraphBuilder, step: StepValues, slots: number, kvType: KvType): DecodeValues {
   const { kvHeads, queryHeads, headSize } = step.shape;
   const group = queryHeads / kvHeads;
   const rowsPerItem = graph.input(IO.rowsPerItem, 'int64', [1]);
@@ -80,6 +81,7 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
   return {
     step,
     slots,
+    kvType,
     headRows: graph.input(IO.headRows, 'int64', [kvHeads * slots]),
     toHeads: graph.input(IO.toHeads, 'int64', ['rows']),
     toItems: graph.input(IO.toItems, 'int64', ['rows']),
@@ -168,16 +170,21 @@ export function attendHead(
   query: Value,
   ownScores: Value,
 ): HeadPart {
-  const prefixScores = graph.node(`${at}/prefix_scores`, 'Gemm', [query, prefix.key, prefix.logMass], {
+  // The runtime has no float16 product on x86; a head converted at a time is still in the cache when its product begins.
+  const float = (name: string, held: Value) =>
+    values.kvType === 'f32' ? held : graph.node(`${at}/${name}`, 'Cast', [held], { attributes: { to: ELEMENT.float } });
+  const key = float('key', prefix.key);
+  const prefixScores = graph.node(`${at}/prefix_scores`, 'Gemm', [query, key, prefix.logMass], {
     attributes: { transB: 1, alpha: { float: scale(values.step) } },
   });
   const scores = graph.node(`${at}/scores`, 'Concat', [ownScores, prefixScores], { attributes: { axis: 1 } });
   const share = graph.node(`${at}/Softmax`, 'Softmax', [scores], { attributes: { axis: -1 } });
   const slice = (name: string, from: Value, to: Value) =>
     graph.node(`${at}/${name}`, 'Slice', [share, from, to, values.one]);
+  const prefixShare = slice('prefix_share', values.columns, values.end);
   return {
     share: slice('own_share', values.zero, values.columns),
-    output: graph.node(`${at}/Gemm`, 'Gemm', [slice('prefix_share', values.columns, values.end), prefix.value], {
+    output: graph.node(`${at}/Gemm`, 'Gemm', [prefixShare, float('value', prefix.value)], {
       attributes: { transB: 1 },
     }),
   };

@@ -6,6 +6,7 @@ const { AttributeType } = onnxProto.onnx.AttributeProto;
 /** Element types that our graphs use, by their ONNX numbers. */
 export const ELEMENT = {
   float: DataType.FLOAT,
+  float16: DataType.FLOAT16,
   int64: DataType.INT64,
   int8: DataType.INT8,
   bool: DataType.BOOL,

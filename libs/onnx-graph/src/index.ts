@@ -2,4 +2,4 @@ export { DuplicateNameError, ELEMENT, type ElementType, type ExternalTensor, Gra
 export type { LayerWeights, LinearWeight, LlamaDescription, LlamaShape } from './llama-description.js';
 export { IO, OUT_OF_REACH } from './names.js';
 export { buildGraph } from './step-graph.js';
-export { type DecodePhase, DOCUMENT_SLOTS, PHASES, type Phase } from './step-values.js';
+export { type DecodePhase, DOCUMENT_SLOTS, KV_TYPES, type KvType, PHASES, type Phase } from './step-values.js';

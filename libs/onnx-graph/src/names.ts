@@ -45,7 +45,7 @@ export const IO = {
   toHeads: 'to_heads',
   /** int64 `[queryHeads * n]` the other way round */
   toItems: 'to_items',
-  /** float, one a layer and KV head, each with its own M: `[1 + M, D]` in the prefill graph, row 0 zero; `[M, D]` in decode graphs */
+  /** float, one a layer and KV head, each with its own M: `[1 + M, D]` in the prefill graph, row 0 zero; `[M, D]`, of its `KvType`, in decode graphs */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
   /** the same, but `[D, M]` in decode graphs */
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,

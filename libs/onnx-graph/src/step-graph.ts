@@ -4,15 +4,18 @@ import { GraphBuilder, type Value } from './graph-builder.js';
 import type { LayerWeights, LlamaDescription } from './llama-description.js';
 import { IO } from './names.js';
 import { Products } from './products.js';
-import { type Attention, DOCUMENT_SLOTS, type Phase, type StepValues } from './step-values.js';
+import { type Attention, DOCUMENT_SLOTS, type KvType, type Phase, type StepValues } from './step-values.js';
 
-/** Builds one graph and encodes it. Inputs and outputs are those of `IO`. */
-export function buildGraph(model: LlamaDescription, phase: Phase): Uint8Array {
+/**
+ * Builds one graph and encodes it. Inputs and outputs are those of `IO`.
+ * @param kvType of a decode graph's prefixes
+ */
+export function buildGraph(model: LlamaDescription, phase: Phase, kvType: KvType = 'f32'): Uint8Array {
   const { shape } = model;
   const graph = new GraphBuilder(`llama-${phase}`, false);
   const step = stepInputs(graph, model);
   const attention =
-    phase === 'prefill' ? prefillAttention(graph, step) : decodeAttention(graph, step, DOCUMENT_SLOTS[phase]);
+    phase === 'prefill' ? prefillAttention(graph, step) : decodeAttention(graph, step, DOCUMENT_SLOTS[phase], kvType);
   const tokens = graph.input(IO.tokens, 'int64', ['n']);
   const embedded = graph.node('/embedding/Gather', 'Gather', [graph.weight(model.embedding), tokens]);
   let state: State = {

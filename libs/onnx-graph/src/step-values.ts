@@ -14,6 +14,10 @@ export type DecodePhase = Exclude<Phase, 'prefill'>;
 /** Documents a run of each decode graph has room for. An empty slot costs a run about 1 ms, so one document has a graph of its own. */
 export const DOCUMENT_SLOTS: Readonly<Record<DecodePhase, number>> = { decode: 1, 'decode-documents': 4 };
 
+/** How the keys and values of a held prefix are given to the decode graphs, which compute with float32 either way. */
+export const KV_TYPES = ['f32', 'f16'] as const;
+export type KvType = (typeof KV_TYPES)[number];
+
 /** Values that every layer of a graph shares, whichever the graph. */
 export interface StepValues {
   readonly shape: LlamaShape;
