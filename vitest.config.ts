@@ -14,7 +14,7 @@ const ALONE = [
   'setup',
   'start',
 ].map((name) => `test/${name}.e2e-spec.ts`);
-const endToEnd = { testTimeout: 180_000, hookTimeout: 180_000 };
+const endToEnd = { testTimeout: 300_000, hookTimeout: 300_000 };
 
 export default defineConfig({
   resolve: {
