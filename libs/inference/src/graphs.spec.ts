@@ -154,33 +154,39 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
   });
 });
 
-test('with 8-bit weights, prefill does what the naive decoder does with rows of 127 steps either way and exact inputs', async () => {
-  const path = join(folder, 'rows.gguf');
-  writeTinyGguf(path, { queryHeads: 6, kvHeads: 2, seed: 8 });
-  const gguf = await GgufModel.open(path);
-  const { hidden, feedForward, queryHeads, headSize, vocabulary } = gguf.hyperparameters;
-  const columnsOf = (name: string) =>
-    name.endsWith('attn_output') ? queryHeads * headSize : name.endsWith('ffn_down') ? feedForward : hidden;
-  const naive = await NaiveLlama.load(gguf, (name, values) =>
-    /attn_[qkvo]|ffn_[gud]/.test(name) ? roundRows(values, columnsOf(name)) : values,
-  );
-  const files = await ModelFiles.prepare(gguf, folder, 'q8');
-  const sessions = new Sessions(files, 1);
-  const random = seededRandom(9);
-  const tokens = Array.from({ length: 150 }, () => Math.floor(random() * vocabulary));
-  const { shape } = files.description;
-  const session = await sessions.get('prefill');
-  const { heads } = await readPrefix(session, { shape, tokens, attention: ['all'], checkpoint: nowhere });
-  await sessions.close();
-  await gguf.close();
-  const cache = naive.emptyCache();
-  for (const [position, token] of tokens.entries()) naive.step(token, position, cache);
-  for (const [head, { keys, values, attention }] of cache.entries()) {
-    expectClose(heads[head]!.keys, keys.flat(), 2e-3);
-    expectClose(heads[head]!.values, values.flat(), 2e-3);
-    expectClose(heads[head]!.attention.all!, attention, 2e-2);
-  }
-});
+test.each([
+  ['as this processor multiplies them', undefined],
+  ['unsigned', true],
+])(
+  'with 8-bit weights, %s, prefill does what the naive decoder does with rows of 127 steps either way and exact inputs',
+  async (_, unsignedWeights) => {
+    const path = join(folder, 'rows.gguf');
+    writeTinyGguf(path, { queryHeads: 6, kvHeads: 2, seed: 8 });
+    const gguf = await GgufModel.open(path);
+    const { hidden, feedForward, queryHeads, headSize, vocabulary } = gguf.hyperparameters;
+    const columnsOf = (name: string) =>
+      name.endsWith('attn_output') ? queryHeads * headSize : name.endsWith('ffn_down') ? feedForward : hidden;
+    const naive = await NaiveLlama.load(gguf, (name, values) =>
+      /attn_[qkvo]|ffn_[gud]/.test(name) ? roundRows(values, columnsOf(name)) : values,
+    );
+    const files = await ModelFiles.prepare(gguf, folder, 'q8');
+    const sessions = new Sessions(files, 1, 'f32', unsignedWeights);
+    const random = seededRandom(9);
+    const tokens = Array.from({ length: 150 }, () => Math.floor(random() * vocabulary));
+    const { shape } = files.description;
+    const session = await sessions.get('prefill');
+    const { heads } = await readPrefix(session, { shape, tokens, attention: ['all'], checkpoint: nowhere });
+    await sessions.close();
+    await gguf.close();
+    const cache = naive.emptyCache();
+    for (const [position, token] of tokens.entries()) naive.step(token, position, cache);
+    for (const [head, { keys, values, attention }] of cache.entries()) {
+      expectClose(heads[head]!.keys, keys.flat(), 2e-3);
+      expectClose(heads[head]!.values, values.flat(), 2e-3);
+      expectClose(heads[head]!.attention.all!, attention, 2e-2);
+    }
+  },
+);
 
 /** Each row rounded to whole multiples of a 127th of its largest magnitude. */
 function roundRows(values: Float32Array, columns: number): Float32Array {

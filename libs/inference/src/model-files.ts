@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufModel } from '@app/gguf-model';
-import { buildGraph, type KvType, type LlamaDescription, type Phase } from '@app/onnx-graph';
+import { buildGraph, type GraphOptions, type LlamaDescription, type Phase } from '@app/onnx-graph';
 import { WeightsLayout } from './weights-layout.js';
 import { WeightsWriter } from './weights-writer.js';
 
@@ -34,8 +34,8 @@ export class ModelFiles {
   }
 
   /** Path of a phase's graph, which lies beside the weights it refers to. */
-  async graph(phase: Phase, kvType: KvType): Promise<string> {
-    const bytes = buildGraph(this.description, phase, kvType);
+  async graph(phase: Phase, options: GraphOptions): Promise<string> {
+    const bytes = buildGraph(this.description, phase, options);
     const path = join(this.directory, `${phase}-${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}.onnx`);
     if ((await sizeOf(path)) !== bytes.length) await writeWhole(path, bytes);
     return path;

@@ -1,5 +1,6 @@
 import type { KvType, Phase } from '@app/onnx-graph';
 import { InferenceSession } from 'onnxruntime-node';
+import { overflowsWithSigned } from './integer-products.js';
 import type { ModelFiles } from './model-files.js';
 
 /** Opens each graph's session on first use. */
@@ -10,6 +11,7 @@ export class Sessions {
     private readonly files: ModelFiles,
     private readonly threads: number,
     readonly kvType: KvType = 'f32',
+    private readonly unsignedWeights?: boolean,
   ) {}
 
   get(phase: Phase): Promise<InferenceSession> {
@@ -27,7 +29,8 @@ export class Sessions {
   }
 
   private async open(phase: Phase): Promise<InferenceSession> {
-    return InferenceSession.create(await this.files.graph(phase, this.kvType), {
+    const options = { kvType: this.kvType, unsignedWeights: this.unsignedWeights ?? (await overflowsWithSigned()) };
+    return InferenceSession.create(await this.files.graph(phase, options), {
       executionProviders: ['cpu'],
       graphOptimizationLevel: 'all',
       intraOpNumThreads: this.threads,

@@ -1,5 +1,5 @@
 export { DuplicateNameError, ELEMENT, type ElementType, type ExternalTensor, GraphBuilder } from './graph-builder.js';
 export type { LayerWeights, LinearWeight, LlamaDescription, LlamaShape } from './llama-description.js';
 export { IO, OUT_OF_REACH } from './names.js';
-export { buildGraph } from './step-graph.js';
+export { buildGraph, type GraphOptions } from './step-graph.js';
 export { type DecodePhase, DOCUMENT_SLOTS, KV_TYPES, type KvType, PHASES, type Phase } from './step-values.js';

@@ -1,10 +1,10 @@
-import type { GraphBuilder, Value } from './graph-builder.js';
+import type { ExternalTensor, GraphBuilder, Value } from './graph-builder.js';
 import type { LinearWeight } from './llama-description.js';
 
 /** Activations are quantised to int8 in the same blocks, which is what makes 8-bit weights fast on a CPU. */
 const ACCURACY_INT8 = 4;
 
-/** The unsigned code of zero: unsigned activations times signed weights is what the runtime multiplies fastest. */
+/** The unsigned code of zero: unsigned activations times signed weights is what the runtime multiplies fastest, where it can (`unsignedWeights`). */
 const ZERO_POINT = 128;
 /** Codes of activations on either side of zero. */
 const CODES = 127;
@@ -48,10 +48,17 @@ export class Products {
   private readonly withSums = new Map<Value, Value>();
   private blocks: { readonly shape: Value; readonly axis: Value } | undefined;
 
-  /** @param tokens `[n]`, of which only the length counts */
+  /** Weights as unsigned codes. */
+  private readonly unsigned = new Map<Value, Value>();
+
+  /**
+   * @param tokens `[n]`, of which only the length counts
+   * @param unsignedWeights whether `int8` weights are multiplied as unsigned codes
+   */
   constructor(
     private readonly graph: GraphBuilder,
     private readonly tokens: Value,
+    private readonly unsignedWeights = false,
   ) {}
 
   /** Prepares the input `[1, n, columns]` of products with weights of the kind of `weight`. */
@@ -137,8 +144,21 @@ export class Products {
   private integerProduct(name: string, codes: Value, weight: LinearWeight & { kind: 'int8' }, step: Value): Value {
     const { graph } = this;
     const { zeroPoint, weightZero } = this.shared();
-    const inputs = [codes, graph.weight(weight.quantised), step, graph.weight(weight.scales), zeroPoint, weightZero];
+    const weights = this.unsignedWeights ? this.asUnsigned(weight.quantised) : graph.weight(weight.quantised);
+    const inputs = [codes, weights, step, graph.weight(weight.scales), zeroPoint, weightZero];
     return graph.node(name, 'MatMulIntegerToFloat', inputs, { domain: 'com.microsoft' });
+  }
+
+  /** The same bytes with the first bit of each turned are codes around `ZERO_POINT`; done once, when a session is opened. */
+  private asUnsigned(weight: ExternalTensor): Value {
+    const { graph } = this;
+    let codes = this.unsigned.get(weight.name);
+    if (codes === undefined) {
+      const bytes = graph.weight({ ...weight, type: 'uint8' });
+      codes = graph.node(`${weight.name}/unsigned`, 'BitwiseXor', [bytes, this.shared().zeroPoint]);
+      this.unsigned.set(weight.name, codes);
+    }
+    return codes;
   }
 
   private shared(): Constants {
@@ -149,7 +169,7 @@ export class Products {
       this.constants = {
         zeroPoint,
         zeroPoints: graph.node('/quantise/zero_points', 'Expand', [zeroPoint, count]),
-        weightZero: graph.byte('quantise/weight_zero', 'int8', 0),
+        weightZero: this.unsignedWeights ? zeroPoint : graph.byte('quantise/weight_zero', 'int8', 0),
         one: graph.float('quantise/one', 1),
         perCode: graph.float('quantise/per_code', 1 / CODES),
         perFinerCode: graph.float('quantise/per_finer_code', 1 / FINER),

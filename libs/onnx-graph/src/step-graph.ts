@@ -6,11 +6,20 @@ import { IO } from './names.js';
 import { Products } from './products.js';
 import { type Attention, DOCUMENT_SLOTS, type KvType, type Phase, type StepValues } from './step-values.js';
 
-/**
- * Builds one graph and encodes it. Inputs and outputs are those of `IO`.
- * @param kvType of a decode graph's prefixes
- */
-export function buildGraph(model: LlamaDescription, phase: Phase, kvType: KvType = 'f32'): Uint8Array {
+/** What else a graph depends on. */
+export interface GraphOptions {
+  /** Of the prefixes that decode graphs are given. */
+  readonly kvType?: KvType;
+  /** Whether `int8` weights are multiplied as unsigned ones, since the runtime would overflow with signed ones. */
+  readonly unsignedWeights?: boolean;
+}
+
+/** Builds one graph and encodes it. Inputs and outputs are those of `IO`. */
+export function buildGraph(
+  model: LlamaDescription,
+  phase: Phase,
+  { kvType = 'f32', unsignedWeights = false }: GraphOptions = {},
+): Uint8Array {
   const { shape } = model;
   const graph = new GraphBuilder(`llama-${phase}`, false);
   const step = stepInputs(graph, model);
@@ -21,7 +30,7 @@ export function buildGraph(model: LlamaDescription, phase: Phase, kvType: KvType
   let state: State = {
     stream: graph.node('/embedding/Unsqueeze', 'Unsqueeze', [embedded, graph.integers('batch_axis', [0])]),
   };
-  const products = new Products(graph, tokens);
+  const products = new Products(graph, tokens, unsignedWeights);
   const layers = phase === 'prefill' ? (model.prefillLayers ?? model.layers) : model.layers;
   for (const [index, weights] of layers.entries()) {
     state = layer(graph, products, shape.rmsEpsilon, attention, index, weights, state);
