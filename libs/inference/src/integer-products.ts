@@ -19,8 +19,8 @@ export function overflowsWithSigned(): Promise<boolean> {
 async function multiplyLargest(): Promise<Float32Array> {
   const graph = new GraphBuilder('integer-product');
   const inputs = [
-    graph.input('codes', 'uint8', [ROWS, SIZE]),
-    graph.input('weights', 'int8', [SIZE, COLUMNS]),
+    graph.input('codes', 'uint8'),
+    graph.input('weights', 'int8'),
     graph.float('step', 1),
     graph.float('scale', 1),
     graph.byte('zero_point', 'uint8', 0),

@@ -57,12 +57,12 @@ interface PrefillValues {
 export function prefillAttention(graph: GraphBuilder, step: StepValues): Attention {
   const { kvHeads, queryHeads, headSize } = step.shape;
   const group = queryHeads / kvHeads;
-  const blockBias = graph.input(IO.blockBias, 'float', ['blocks', 'block', 'block']);
-  const queryReach = graph.input(IO.queryReach, 'float', ['n', 'blocks']);
-  const keyReach = graph.input(IO.keyReach, 'float', ['n', 'blocks']);
-  graph.input(IO.scoredRows, 'int64', ['scored']);
-  graph.input(IO.scoredBias, 'float', ['scored', 'n']);
-  graph.input(IO.queryWeight, 'float', ['sums', 'scored']);
+  const blockBias = graph.input(IO.blockBias, 'float');
+  const queryReach = graph.input(IO.queryReach, 'float');
+  const keyReach = graph.input(IO.keyReach, 'float');
+  graph.input(IO.scoredRows, 'int64');
+  graph.input(IO.scoredBias, 'float');
+  graph.input(IO.queryWeight, 'float');
 
   const whole = (name: string, ...dims: number[]) => graph.integers(name, dims);
   const dimension = (name: string, of: Value, start: number) =>
@@ -103,8 +103,8 @@ export function prefillAttention(graph: GraphBuilder, step: StepValues): Attenti
     column: whole('shape_column', kvHeads, -1, 1),
     keyHeads: whole('shape_key_heads', -1, kvHeads, headSize),
     perQueryHead: whole('shape_per_query_head', queryHeads, -1, headSize),
-    asksOnly: graph.input(IO.asksOnly, 'bool', [1]),
-    rowWeight: graph.input(IO.rowWeight, 'float', [1, 'rows']),
+    asksOnly: graph.input(IO.asksOnly, 'bool'),
+    rowWeight: graph.input(IO.rowWeight, 'float'),
     noSum: graph.floats('no_sum', [], [1, 0]),
     headIndex: Array.from({ length: kvHeads }, (_, head) => graph.integers(`head_${head}`, [head], [])),
     first: whole('first_axis', 0),
@@ -219,10 +219,9 @@ function attendAllBefore(
   ownValues: Value,
 ): Value {
   const at = `/layers.${layer}/attn/head.${head}`;
-  const entries = `1 + entries.${layer}.${head}`;
-  const prefixKey = graph.input(IO.prefixKey(layer, head), 'float', [entries, values.step.shape.headSize]);
-  const prefixValue = graph.input(IO.prefixValue(layer, head), 'float', [entries, values.step.shape.headSize]);
-  const logMass = graph.input(IO.prefixLogMass(layer, head), 'float', [entries, 1]);
+  const prefixKey = graph.input(IO.prefixKey(layer, head), 'float');
+  const prefixValue = graph.input(IO.prefixValue(layer, head), 'float');
+  const logMass = graph.input(IO.prefixLogMass(layer, head), 'float');
   const join = (name: string, inputs: readonly Value[], axis: number) =>
     graph.node(`${at}/${name}`, 'Concat', inputs, { attributes: { axis } });
   const own = (name: string, source: Value) =>

@@ -51,8 +51,8 @@ function attend(
     query: rotate(graph, step, `${at}/q_rope`, projections.query, queryHeads),
     key: rotate(graph, step, `${at}/k_rope`, projections.key, kvHeads),
     value: projections.value,
-    tailKey: graph.input(IO.tailKey(layer), 'float', tailDims(step)),
-    tailValue: graph.input(IO.tailValue(layer), 'float', tailDims(step)),
+    tailKey: graph.input(IO.tailKey(layer), 'float'),
+    tailValue: graph.input(IO.tailValue(layer), 'float'),
     prefixes: parts.map((index) => prefixInputs(graph, values, layer, index)),
   };
   const { key, value } = entries;
@@ -71,15 +71,13 @@ function attend(
 }
 
 function prefixInputs(graph: GraphBuilder, values: DecodeValues, layer: number, index: number): PrefixEntries {
-  const { step, slots, kvType } = values;
+  const { slots, kvType } = values;
   const [head, slot] = [Math.floor(index / slots), index % slots];
-  const entries = `entries.${slot}.${layer}.${head}`;
-  const { headSize } = step.shape;
   const type = kvType === 'f16' ? 'float16' : 'float';
   return {
-    key: graph.input(IO.inSlot(IO.prefixKey(layer, head), slot), type, [entries, headSize]),
-    value: graph.input(IO.inSlot(IO.prefixValue(layer, head), slot), type, [headSize, entries]),
-    logMass: graph.input(IO.inSlot(IO.prefixLogMass(layer, head), slot), 'float', [entries]),
+    key: graph.input(IO.inSlot(IO.prefixKey(layer, head), slot), type),
+    value: graph.input(IO.inSlot(IO.prefixValue(layer, head), slot), type),
+    logMass: graph.input(IO.inSlot(IO.prefixLogMass(layer, head), slot), 'float'),
   };
 }
 
@@ -139,5 +137,3 @@ function joinByItem(graph: GraphBuilder, values: DecodeValues, name: string, par
   const joined = graph.node(`${name}/Concat`, 'Concat', parts, { attributes: { axis: 0 } });
   return graph.node(`${name}/Gather`, 'Gather', [joined, values.toItems]);
 }
-
-const tailDims = ({ shape }: StepValues) => ['items', shape.kvHeads, 'tail', shape.headSize];

@@ -66,8 +66,8 @@ export interface PrefixEntries {
 export function decodeValues(graph: GraphBuilder, step: StepValues, slots: number, kvType: KvType): DecodeValues {
   const { kvHeads, queryHeads, headSize } = step.shape;
   const group = queryHeads / kvHeads;
-  const rowsPerItem = graph.input(IO.rowsPerItem, 'int64', [1]);
-  const tailBias = graph.input(IO.tailBias, 'float', ['items', 1, 'group_rows', 'columns']);
+  const rowsPerItem = graph.input(IO.rowsPerItem, 'int64');
+  const tailBias = graph.input(IO.tailBias, 'float');
   const any = graph.integers('any', [-1]);
   const heads = graph.integers('kv_heads', [kvHeads]);
   const perHead = graph.integers('group_size', [group]);
@@ -82,9 +82,9 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
     step,
     slots,
     kvType,
-    headRows: graph.input(IO.headRows, 'int64', [kvHeads * slots]),
-    toHeads: graph.input(IO.toHeads, 'int64', ['rows']),
-    toItems: graph.input(IO.toItems, 'int64', ['rows']),
+    headRows: graph.input(IO.headRows, 'int64'),
+    toHeads: graph.input(IO.toHeads, 'int64'),
+    toItems: graph.input(IO.toItems, 'int64'),
     tailBias,
     tailColumns: shape('tail_columns', [tail, rowsPerItem]),
     columns,

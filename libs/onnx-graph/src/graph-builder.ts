@@ -59,19 +59,16 @@ export class GraphBuilder {
   private readonly inputs: onnx.IValueInfoProto[] = [];
   private readonly outputs: onnx.IValueInfoProto[] = [];
 
-  /**
-   * @param inputShapes whether the model says the shapes of its inputs. From them the runtime infers those of most other
-   * values, and its memory planner then compares every value with every one that is free again: with thousands of nodes a
-   * session takes seconds to open (4.5 s instead of 0.7 with 3,500), and runs no faster for it.
-   */
-  constructor(
-    private readonly graphName: string,
-    private readonly inputShapes = true,
-  ) {}
+  constructor(private readonly graphName: string) {}
 
-  input(name: string, type: ElementType, dims: readonly Dimension[]): Value {
+  /**
+   * An input. Its shape is left out: from those of inputs the runtime infers those of most other values, and its memory planner
+   * then compares every value with every one that is free again. With thousands of nodes a session takes seconds to open (4.5 s
+   * instead of 0.7 with 3,500), and runs no faster for it.
+   */
+  input(name: string, type: ElementType): Value {
     this.claim(name);
-    this.inputs.push(valueInfo(name, type, this.inputShapes ? dims : undefined));
+    this.inputs.push(valueInfo(name, type));
     return name;
   }
 
@@ -165,7 +162,7 @@ export class GraphBuilder {
     const branch = (key: string, build: () => readonly Value[]): onnx.IAttributeProto => {
       const outside = this.nodes;
       this.nodes = [];
-      const output = build().map((value) => valueInfo(value, 'float', undefined));
+      const output = build().map((value) => valueInfo(value, 'float'));
       const graph = { name: `${name}/${key}`, node: this.nodes, output };
       this.nodes = outside;
       return { name: key, type: AttributeType.GRAPH, g: graph };
@@ -202,7 +199,7 @@ export class GraphBuilder {
   }
 }
 
-function valueInfo(name: string, type: ElementType, dims: readonly Dimension[] | undefined): onnx.IValueInfoProto {
+function valueInfo(name: string, type: ElementType, dims?: readonly Dimension[]): onnx.IValueInfoProto {
   const dim = dims?.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
   return { name, type: { tensorType: { elemType: ELEMENT[type], ...(dim === undefined ? {} : { shape: { dim } }) } } };
 }

@@ -21,11 +21,11 @@ export function buildGraph(
   { kvType = 'f32', unsignedWeights = false }: GraphOptions = {},
 ): Uint8Array {
   const { shape } = model;
-  const graph = new GraphBuilder(`llama-${phase}`, false);
+  const graph = new GraphBuilder(`llama-${phase}`);
   const step = stepInputs(graph, model);
   const attention =
     phase === 'prefill' ? prefillAttention(graph, step) : decodeAttention(graph, step, DOCUMENT_SLOTS[phase], kvType);
-  const tokens = graph.input(IO.tokens, 'int64', ['n']);
+  const tokens = graph.input(IO.tokens, 'int64');
   const embedded = graph.node('/embedding/Gather', 'Gather', [graph.weight(model.embedding), tokens]);
   let state: State = {
     stream: graph.node('/embedding/Unsqueeze', 'Unsqueeze', [embedded, graph.integers('batch_axis', [0])]),
@@ -36,7 +36,7 @@ export function buildGraph(
     state = layer(graph, products, shape.rmsEpsilon, attention, index, weights, state);
   }
 
-  const rows = graph.input(IO.logitRows, 'int64', ['m']);
+  const rows = graph.input(IO.logitRows, 'int64');
   const gather = (name: string, value: Value) =>
     graph.node(`/output/${name}/Gather`, 'Gather', [value, rows], { attributes: { axis: 1 } });
   const wanted: State = { stream: gather('stream', state.stream) };
@@ -51,8 +51,8 @@ export function buildGraph(
 
 /** Probabilities of the next token at each row's temperature, here because the runtime is quicker at exponentials. */
 function probabilities(graph: GraphBuilder, logits: Value, vocabulary: number): void {
-  const rows = graph.input(IO.sampledRows, 'int64', ['s']);
-  const inverse = graph.input(IO.inverseTemperature, 'float', ['s', 1]);
+  const rows = graph.input(IO.sampledRows, 'int64');
+  const inverse = graph.input(IO.inverseTemperature, 'float');
   const sampled = graph.node('/output/sampled/Gather', 'Gather', [logits, rows], { attributes: { axis: 1 } });
   const tempered = graph.node('/output/tempered/Mul', 'Mul', [sampled, inverse]);
   graph.node('/output/probabilities/Softmax', 'Softmax', [tempered], {
@@ -66,7 +66,7 @@ function stepInputs(graph: GraphBuilder, model: LlamaDescription): StepValues {
   const { shape } = model;
   return {
     shape,
-    positions: graph.input(IO.positions, 'int64', [1, 'n']),
+    positions: graph.input(IO.positions, 'int64'),
     ropeCosine: graph.weight(model.ropeCosine),
     ropeSine: graph.weight(model.ropeSine),
     flat: graph.integers('shape_flat', [1, -1, shape.queryHeads * shape.headSize]),
