@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
@@ -218,6 +218,18 @@ describe('model files', () => {
     const engine = await open(path('tiny.gguf'));
     await expect(engine.prefill({ tokens: [1, 2, 3], compression: full })).resolves.toMatchObject({ tokens: 3 });
     await engine.close();
+  });
+
+  test('do not keep what a killed process left of them', async () => {
+    writeTinyGguf(path('tiny.gguf'));
+    await (await open(path('tiny.gguf'))).close();
+    const [directory] = readdirSync(join(folder, 'graphs')).map((name) => join(folder, 'graphs', name)) as [string];
+    const anHourAgo = Date.now() / 1000 - 3600;
+    for (const name of ['abandoned', 'under-way']) writeFileSync(join(directory, `weights.bin.${name}`), 'half');
+    utimesSync(join(directory, 'weights.bin.abandoned'), anHourAgo, anHourAgo);
+    truncateSync(join(directory, 'weights.bin'), 100);
+    await (await open(path('tiny.gguf'))).close();
+    expect(readdirSync(directory).filter((name) => name.startsWith('weights.bin.'))).toEqual(['weights.bin.under-way']);
   });
 
   test('hold the model that a GGUF describes', async () => {

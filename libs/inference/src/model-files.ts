@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufModel } from '@app/gguf-model';
 import { buildGraph, type GraphOptions, type LlamaDescription, type Phase } from '@app/onnx-graph';
@@ -17,6 +17,8 @@ export type Precision = 'f32' | 'q8';
 const WEIGHTS_VERSION = 3;
 const WEIGHTS_FILE = 'weights.bin';
 const DESCRIPTION_FILE = 'description.json';
+/** A file that has not grown for so long is nobody's any more. */
+const ABANDONED_AFTER_MS = 10 * 60_000;
 
 /** A model's weights and graphs on disk, made once and found again by the hash of the model file. */
 export class ModelFiles {
@@ -64,6 +66,7 @@ function shareTiedOutput(description: LlamaDescription): LlamaDescription {
 
 async function writeWeights(model: GgufModel, directory: string, precision: Precision): Promise<LlamaDescription> {
   await mkdir(directory, { recursive: true });
+  await removeAbandoned(directory);
   const temporary = join(directory, `${WEIGHTS_FILE}.${randomUUID()}`);
   const writer = await WeightsWriter.create(temporary, WEIGHTS_FILE);
   try {
@@ -77,6 +80,16 @@ async function writeWeights(model: GgufModel, directory: string, precision: Prec
     await writer.abandon();
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Weights that a process did not finish: one that is killed can't take them away, and they are as large as the model. */
+async function removeAbandoned(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith(`${WEIGHTS_FILE}.`)) continue;
+    const path = join(directory, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true });
   }
 }
 
