@@ -153,6 +153,10 @@ it('reads each part once for all questions of a batch, also where a worker is lo
   const answers = await fileLines(longhaul, batch.output_file_id);
   expect(answers.map(({ custom_id }) => custom_id)).toEqual(questions.map((_, i) => `item-${i}`));
   for (const { response } of answers) expect(response!.body.parts).toHaveLength(3);
+  const rows = (await (await fetch(`${longhaul.url}/v1/jobs/${id}/results?format=json`)).json()) as {
+    parts: unknown;
+  }[];
+  expect(rows.map(({ parts }) => parts)).toEqual(answers.map(({ response }) => response!.body.parts));
   // 12 questions on 3 parts: all but the first of each part, in each of two runs, come from its cache.
   const usages = answers.map(({ response }) => response!.body.usage);
   const cached = usages.reduce((sum, { prompt_tokens_details: details }) => sum + details.cached_tokens, 0);

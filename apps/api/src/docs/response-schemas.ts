@@ -129,8 +129,13 @@ export const RESPONSE_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       prompt_tokens: { type: ['integer', 'null'] },
       completion_tokens: { type: ['integer', 'null'] },
       error: { ...TEXT_OR_NULL, description: 'Why there is no answer.' },
+      'parts?': { ...arrayOf(ref('PartAnswer')), description: 'Not in CSV.' },
     },
     'One answer, or what there is instead of one.',
+  ),
+  PartAnswer: object(
+    { index: COUNT, tokens: COUNT, content: TEXT, finish_reason: FINISH_REASON },
+    'The answer to one part of a document that was longer than the context.',
   ),
   JobItem: object(
     { object: { const: 'job.item' }, index: COUNT, custom_id: TEXT_OR_NULL, rows: arrayOf(ref('JobRow')) },
@@ -164,7 +169,7 @@ export const RESPONSE_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
       }),
     ),
     usage: ref('Usage'),
-    'parts?': arrayOf(object({ index: COUNT, tokens: COUNT, content: TEXT, finish_reason: FINISH_REASON })),
+    'parts?': arrayOf(ref('PartAnswer')),
   }),
   ChatCompletionChunk: object({
     ...frame,

@@ -30,6 +30,16 @@ describe('rows', () => {
     expect(rows[0]).toMatchObject({ custom_id: 'lease.pdf#1', ...asked, prompt_tokens: 90, error: null });
   });
 
+  it('have the answers to the parts of a long document, but for CSV', async () => {
+    const { response, ...item } = answered(['Yes', 'No']);
+    const parts = [{ index: 0, tokens: 900, content: 'Perhaps', finish_reason: 'stop' }];
+    const body = { ...(response!.body as object), parts };
+    const rows = rowsOf({ ...item, response: { ...response!, body } }, asked);
+    expect(rows.map((row) => row.parts)).toEqual([parts, undefined]);
+    expect(JSON.parse(await written('json', rows))).toEqual(rows);
+    expect(await written('csv', rows)).not.toContain('Perhaps');
+  });
+
   it('are there for text completions too', () => {
     const { response, ...item } = answered([]);
     const choices = [{ index: 0, text: 'Once', finish_reason: 'stop' }];

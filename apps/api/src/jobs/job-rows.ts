@@ -1,3 +1,4 @@
+import type { PartAnswer } from '@app/batches';
 import type { ItemResult } from '@app/results';
 
 /** One answer, or what there is instead of one. */
@@ -13,6 +14,8 @@ export interface JobRow {
   readonly prompt_tokens: number | null;
   readonly completion_tokens: number | null;
   readonly error: string | null;
+  /** Where the document was read in parts: the answer to each. Not in CSV. */
+  readonly parts?: readonly PartAnswer[];
 }
 
 export const ROW_FIELDS = [
@@ -25,7 +28,7 @@ export const ROW_FIELDS = [
   'prompt_tokens',
   'completion_tokens',
   'error',
-] as const satisfies readonly (keyof JobRow)[];
+] as const satisfies readonly Exclude<keyof JobRow, 'parts'>[];
 
 /** What an item asked. */
 export type Asked = Pick<JobRow, 'document' | 'question'>;
@@ -41,12 +44,13 @@ interface ResultBody {
     readonly finish_reason: string;
   }[];
   readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number };
+  readonly parts?: readonly PartAnswer[];
   readonly error?: { readonly message: string };
 }
 
 /** A row for each answer of an item, or one that says why there is none. */
 export function rowsOf({ custom_id, response, error }: ItemResult, asked: Asked): JobRow[] {
-  const { choices, usage, error: refusal } = (response?.body ?? {}) as ResultBody;
+  const { choices, usage, parts, error: refusal } = (response?.body ?? {}) as ResultBody;
   const nothing = { answer: null, finish_reason: null, prompt_tokens: null, completion_tokens: null };
   if (!choices) {
     const message = refusal?.message ?? error?.message ?? `status ${response?.status_code}`;
@@ -58,10 +62,11 @@ export function rowsOf({ custom_id, response, error }: ItemResult, asked: Asked)
     choice: index,
     answer: message?.content ?? text ?? null,
     finish_reason,
-    // Counted once for all answers of a request.
+    // Once for all answers of a request.
     prompt_tokens: index === 0 ? (usage?.prompt_tokens ?? null) : null,
     completion_tokens: index === 0 ? (usage?.completion_tokens ?? null) : null,
     error: null,
+    ...(index === 0 && parts && { parts }),
   }));
 }
 
