@@ -1,158 +1,79 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GgufModel, TokenEnds } from '@app/gguf-model';
-import { Cancellations, RedisResultStore } from '@app/results';
-import { FileSystemBlobStore } from '@app/storage';
-import { Queue } from 'bullmq';
-import { Redis } from 'ioredis';
+import { GgufModel } from '@app/gguf-model';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type RedisServer, startRedis } from '../../../test/redis-server.js';
-import { BatchFinalizer } from './batch-finalizer.js';
-import { BatchJobs, groupPlanKey } from './batch-jobs.js';
-import { BatchPlanner } from './batch-planner.js';
-import { BatchReconciler } from './batch-reconciler.js';
-import { type BatchRecord, newBatchId } from './batch-record.js';
-import { RedisBatchStore } from './batch-store.redis.js';
-import { type FilePurpose, fileBlobKey, newFileId } from './file-record.js';
-import { RedisFileStore } from './file-store.redis.js';
+import { BatchStores, chatLine, encoderOf } from '../../../test/batch-stores.js';
+import type { BatchPlanner } from './batch-planner.js';
+import type { BatchRecord } from './batch-record.js';
 import type { GroupPlan } from './group-plan.js';
-import { answeredItem } from './item-outcome.js';
 import type { PromptEncoder } from './prompt.js';
-import { groupQueue, QUEUE_PREFIX } from './queues.js';
 import type { TextEncoder } from './text-plan.js';
 
 const root = join(import.meta.dirname, '../../..');
 const MODEL = 'smollm2';
-const RETENTION_SECONDS = 1000;
 
-let server: RedisServer;
-let redis: Redis;
-let folder: string;
+let stores: BatchStores;
 let model: GgufModel;
-let blobs: FileSystemBlobStore;
-let batches: RedisBatchStore;
-let files: RedisFileStore;
-let results: RedisResultStore;
-let cancellations: Cancellations;
-let jobs: BatchJobs;
 let encoder: PromptEncoder & TextEncoder;
 let planner: BatchPlanner;
 let narrowPlanner: BatchPlanner;
-let groups: Queue;
 let federalist: string;
 let greene: string;
 
 beforeAll(async () => {
-  server = await startRedis();
-  redis = new Redis(server.url, { maxRetriesPerRequest: null });
-  folder = await mkdtemp(join(tmpdir(), 'planner-'));
+  stores = await BatchStores.open();
   model = await GgufModel.open(join(root, 'models/smollm2-135m-instruct.q4_1.gguf'));
-  blobs = new FileSystemBlobStore(folder);
-  batches = new RedisBatchStore(redis, RETENTION_SECONDS);
-  files = new RedisFileStore(redis);
-  results = new RedisResultStore(redis);
-  cancellations = new Cancellations(redis);
-  jobs = new BatchJobs(redis);
-  const ends = new TokenEnds(model.tokenizer);
-  encoder = {
-    vocabularySize: model.tokenizer.vocabularySize,
-    contextLength: model.hyperparameters.contextLength,
-    encode: async (messages) => Int32Array.from(encodeWhole(messages)),
-    encodeText: async (text) => Int32Array.from(model.tokenizer.encode(text)),
-    tokenEnds: async (text) => ends.of(text),
-  };
+  encoder = encoderOf(model);
   const options = {
     model: MODEL,
     compression: { policy: 'kvmerger', budget: 0.35 },
     maxLineBytes: 100_000,
     maxLines: 200,
   };
-  planner = new BatchPlanner(batches, files, results, blobs, jobs, encoder, options);
-  narrowPlanner = new BatchPlanner(batches, files, results, blobs, jobs, encoder, { ...options, windowTokens: 6000 });
-  groups = new Queue(groupQueue(MODEL), { connection: redis, prefix: QUEUE_PREFIX });
+  planner = stores.planner(encoder, options);
+  narrowPlanner = stores.planner(encoder, { ...options, windowTokens: 6000 });
   federalist = await readFile(join(root, 'examples/documents/federalist_51.txt'), 'utf8');
   greene = await readFile(join(root, 'examples/documents/scotus_greene_v_fisher.txt'), 'utf8');
 });
 afterAll(async () => {
-  await groups?.close();
-  await jobs?.close();
-  await results?.close();
-  await cancellations?.close();
-  redis?.disconnect();
   await model?.close();
-  await server?.stop();
-  await rm(folder, { recursive: true, force: true });
+  await stores?.close();
 });
-beforeEach(() => redis.flushall());
+beforeEach(() => stores.redis.flushall());
 
 const encodeWhole = (messages: readonly { role: string; content: string }[]): number[] =>
   model.chatTemplate.encodeChat(messages, { addGenerationPrompt: true });
 
-const store = async (content: string | Buffer, purpose: FilePurpose = 'user_data'): Promise<string> => {
-  const id = newFileId();
-  const blobKey = fileBlobKey(id);
-  const { bytes, sha256 } = await blobs.put(blobKey, content);
-  await files.create({ id, filename: 'f', purpose, bytes, created_at: 1, blobKey, sha256 });
-  return id;
+const line = (customId: string, content: unknown, change: object = {}): object =>
+  chatLine(MODEL, customId, content, change);
+const lineBehindSystem = (customId: string, content: string): object => {
+  const messages = [
+    { role: 'system', content: SYSTEM },
+    { role: 'user', content },
+  ];
+  return line(customId, content, { messages });
 };
 
-const newBatch = async (lines: readonly object[] | string, change: Partial<BatchRecord> = {}): Promise<BatchRecord> => {
-  const content = typeof lines === 'string' ? lines : lines.map((line) => JSON.stringify(line)).join('\n');
-  const batch: BatchRecord = {
-    id: newBatchId(),
-    endpoint: '/v1/chat/completions',
-    input_file_id: await store(content, 'batch'),
-    completion_window: '24h',
-    status: 'validating',
-    created_at: 1,
-    ...change,
-  };
-  await batches.create(batch);
-  return batch;
-};
-
-const line = (customId: string, content: unknown, change: object = {}, system?: string): object => ({
-  custom_id: customId,
-  method: 'POST',
-  url: '/v1/chat/completions',
-  body: {
-    model: MODEL,
-    messages: [...(system ? [{ role: 'system', content: system }] : []), { role: 'user', content }],
-    max_tokens: 10,
-    ...change,
-  },
-});
-
-const plansOf = async (batchId: string): Promise<GroupPlan[]> => {
-  const plans: GroupPlan[] = [];
-  for (let group = 0; (await blobs.size(groupPlanKey(batchId, group))) !== undefined; group++) {
-    plans.push(JSON.parse((await blobs.read(groupPlanKey(batchId, group))).toString()));
-  }
-  return plans;
-};
 const customIds = (plans: GroupPlan[]): string[][] =>
   plans.map(({ items }) => items.map(({ customId }) => customId)).sort((a, b) => (a[0]! < b[0]! ? -1 : 1));
-const groupJobs = async (): Promise<string[]> =>
-  (await groups.getJobs(['prioritized', 'waiting', 'delayed'])).map((job) => job.id ?? '').sort();
 
 /** A system prompt of some 300 tokens. */
 const SYSTEM = 'You read documents with care and answer briefly. '.repeat(30);
 
 describe('BatchPlanner', () => {
   it('groups items by document, however the document comes', async () => {
-    const fileId = await store(federalist);
+    const fileId = await stores.fileOf(federalist);
     const file = { type: 'file', file: { file_id: fileId } };
     const text = (value: string) => ({ type: 'text', text: value });
-    const batch = await newBatch([
+    const batch = await stores.batchOf([
       line('file-1', [file, text('What is it about?')]),
       line('text-1', `${greene}\n\nWho sued?`),
       line('file-2', [file, text('Who wrote it?')]),
-      line('behind-system-1', `${federalist}\n\nWhy?`, {}, SYSTEM),
+      lineBehindSystem('behind-system-1', `${federalist}\n\nWhy?`),
       line('text-2', `${greene}\n\nWho won?`),
-      line('behind-system-2', `${greene}\n\nWhy?`, {}, SYSTEM),
-      line('behind-system-3', `${federalist}\n\nHow?`, {}, SYSTEM),
-      line('behind-system-4', `${greene}\n\nHow?`, {}, SYSTEM),
+      lineBehindSystem('behind-system-2', `${greene}\n\nWhy?`),
+      lineBehindSystem('behind-system-3', `${federalist}\n\nHow?`),
+      lineBehindSystem('behind-system-4', `${greene}\n\nHow?`),
       // The same text as the file: it shares the file's cache.
       line('as-text', `${federalist}\n\nWhere?`),
       line('inline', [
@@ -162,7 +83,7 @@ describe('BatchPlanner', () => {
       line('alone', 'Say hello.'),
     ]);
     await planner.plan(batch.id);
-    const plans = await plansOf(batch.id);
+    const plans = await stores.plansOf(batch.id);
     expect(customIds(plans)).toEqual([
       ['alone'],
       ['behind-system-1', 'behind-system-3'],
@@ -170,7 +91,7 @@ describe('BatchPlanner', () => {
       ['file-1', 'file-2', 'as-text', 'inline'],
       ['text-1', 'text-2'],
     ]);
-    expect((await files.withdraw(fileId))?.heldBy).toEqual([batch.id]);
+    expect((await stores.files.withdraw(fileId))?.heldBy).toEqual([batch.id]);
     for (const { prefix, items, compression } of plans) {
       for (const { customId, suffix, request } of items) {
         const whole = [...prefix, ...suffix];
@@ -196,9 +117,9 @@ describe('BatchPlanner', () => {
           : { policy: 'kvmerger', budget: 0.35, questions: 'seen', reading: 'exact' },
       );
     }
-    expect((await batches.get(batch.id))?.status).toBe('in_progress');
-    expect(await results.counts(batch.id)).toEqual({ total: 11, completed: 0, failed: 0 });
-    expect(await groupJobs()).toEqual(plans.map((_, group) => `${batch.id}-${group}`).sort());
+    expect((await stores.batches.get(batch.id))?.status).toBe('in_progress');
+    expect(await stores.results.counts(batch.id)).toEqual({ total: 11, completed: 0, failed: 0 });
+    expect(await stores.groupJobs(MODEL)).toEqual(plans.map((_, group) => `${batch.id}-${group}`).sort());
   });
 
   it('groups the prompts of text completions, whichever lines they come in', async () => {
@@ -209,7 +130,7 @@ describe('BatchPlanner', () => {
       body: { model: MODEL, prompt, stream: false, ...change },
     });
     const ids = [...(await encoder.encodeText(`${greene}\n\nIn short:`))];
-    const batch = await newBatch(
+    const batch = await stores.batchOf(
       [
         textLine('one', `${federalist}\n\nIn short:`),
         textLine('several', [`${federalist}\n\nWritten by`, `${greene}\n\nSued by`, 'Once upon a time']),
@@ -221,7 +142,7 @@ describe('BatchPlanner', () => {
       { endpoint: '/v1/completions' },
     );
     await planner.plan(batch.id);
-    const plans = await plansOf(batch.id);
+    const plans = await stores.plansOf(batch.id);
     const prompts = plans.map(({ items }) =>
       items.map(({ customId, prompt }) => [customId, prompt?.number, prompt?.of]),
     );
@@ -239,19 +160,19 @@ describe('BatchPlanner', () => {
     });
     expect(items.find(({ customId }) => customId === 'one')?.request).toEqual({ model: MODEL, max_tokens: 16 });
     const refusals = await Promise.all(
-      [3, 4, 5].map(async (index) => (await results.get(batch.id, index))?.response?.body),
+      [3, 4, 5].map(async (index) => (await stores.results.get(batch.id, index))?.response?.body),
     );
     expect(refusals).toMatchObject([
       { error: { param: 'prompt', code: 'invalid_value' } },
       { error: { param: 'stream', code: 'invalid_value' } },
       { error: { param: 'url', code: 'invalid_url', message: expect.stringContaining('/v1/completions') } },
     ]);
-    expect(await results.counts(batch.id)).toEqual({ total: 6, completed: 0, failed: 3 });
+    expect(await stores.results.counts(batch.id)).toEqual({ total: 6, completed: 0, failed: 3 });
   });
 
   it('does not mix what asks for different caches, and completes what is asked for in part', async () => {
     const content = (question: string) => `${federalist}\n\n${question}`;
-    const batch = await newBatch(
+    const batch = await stores.batchOf(
       [
         line('batch-1', content('Who?')),
         line('batch-2', content('What?')),
@@ -264,7 +185,7 @@ describe('BatchPlanner', () => {
       { compression: { policy: 'h2o', budget: 0.5 } },
     );
     await planner.plan(batch.id);
-    const plans = await plansOf(batch.id);
+    const plans = await stores.plansOf(batch.id);
     const asked = Object.fromEntries(plans.map(({ items, compression }) => [items[0]?.customId, compression]));
     expect(customIds(plans)).toEqual([['batch-1', 'batch-2', 'same'], ['budget'], ['full'], ['merging'], ['policy']]);
     expect(asked).toEqual({
@@ -281,21 +202,21 @@ describe('BatchPlanner', () => {
       { type: 'text', text: 'Read:' },
       { type: 'file', file: { file_id: fileId } },
     ];
-    const batch = await newBatch([
-      line('empty', part(await store(''))),
+    const batch = await stores.batchOf([
+      line('empty', part(await stores.fileOf(''))),
       line('missing', part('file-none')),
-      line('batch', part(await store('{}', 'batch'))),
-      line('latin-1', part(await store(Buffer.from('caf\xe9', 'latin1')))),
-      line('utf-16', part(await store(Buffer.from(federalist, 'utf16le')))),
-      line('nul', part(await store('a\0b'))),
-      line('huge', part(await store('x'.repeat(8192 * 256 + 1)))),
-      line('long', part(await store(federalist.repeat(4)))),
-      line('fine', part(await store(federalist))),
+      line('batch', part(await stores.fileOf('{}', 'batch'))),
+      line('latin-1', part(await stores.fileOf(Buffer.from('caf\xe9', 'latin1')))),
+      line('utf-16', part(await stores.fileOf(Buffer.from(federalist, 'utf16le')))),
+      line('nul', part(await stores.fileOf('a\0b'))),
+      line('huge', part(await stores.fileOf('x'.repeat(8192 * 256 + 1)))),
+      line('long', part(await stores.fileOf(federalist.repeat(4)))),
+      line('fine', part(await stores.fileOf(federalist))),
     ]);
     await planner.plan(batch.id);
-    expect(customIds(await plansOf(batch.id))).toEqual([['fine']]);
+    expect(customIds(await stores.plansOf(batch.id))).toEqual([['fine']]);
     const bodies: unknown[] = [];
-    for (let i = 0; i < 8; i++) bodies.push((await results.get(batch.id, i))?.response?.body);
+    for (let i = 0; i < 8; i++) bodies.push((await stores.results.get(batch.id, i))?.response?.body);
     const param = 'messages[0].content[1].file.file_id';
     expect(bodies).toMatchObject([
       { error: { code: 'empty_file', param } },
@@ -307,12 +228,12 @@ describe('BatchPlanner', () => {
       { error: { code: 'context_length_exceeded', param } },
       { error: { code: 'context_length_exceeded', param: 'messages' } },
     ]);
-    expect(await results.counts(batch.id)).toEqual({ total: 9, completed: 0, failed: 8 });
+    expect(await stores.results.counts(batch.id)).toEqual({ total: 9, completed: 0, failed: 8 });
   });
 
   it('refuses a line nested to overflow the stack, the rest goes on', async () => {
     const deep = '['.repeat(20_000) + ']'.repeat(20_000);
-    const batch = await newBatch(
+    const batch = await stores.batchOf(
       [
         JSON.stringify(line('fine', 'Hello')),
         JSON.stringify(line('deep', 'MESSAGE')).replace('"MESSAGE"', deep),
@@ -320,12 +241,12 @@ describe('BatchPlanner', () => {
       ].join('\n'),
     );
     await planner.plan(batch.id);
-    expect(customIds(await plansOf(batch.id))).toEqual([['fine']]);
-    expect(await results.get(batch.id, 1)).toMatchObject({
+    expect(customIds(await stores.plansOf(batch.id))).toEqual([['fine']]);
+    expect(await stores.results.get(batch.id, 1)).toMatchObject({
       custom_id: 'deep',
       response: { status_code: 400, body: { error: { code: 'json_too_deep' } } },
     });
-    expect(await results.get(batch.id, 2)).toMatchObject({ error: { code: 'invalid_json_line', line: 3 } });
+    expect(await stores.results.get(batch.id, 2)).toMatchObject({ error: { code: 'invalid_json_line', line: 3 } });
   });
 
   it('gives the same plans and jobs when it is run again, wherever the first run ended', async () => {
@@ -335,50 +256,50 @@ describe('BatchPlanner', () => {
       line('c', 'Hello'),
       { bad: 1 },
     ];
-    const whole = await newBatch(lines);
+    const whole = await stores.batchOf(lines);
     await planner.plan(whole.id);
-    const expected = await plansOf(whole.id);
+    const expected = await stores.plansOf(whole.id);
     const steps = 12; // more than there are aborts to survive
     for (let step = 1; step <= steps; step++) {
-      await redis.flushall();
-      const batch = await newBatch(lines);
+      await stores.redis.flushall();
+      const batch = await stores.batchOf(lines);
       await planner.plan(batch.id, abortAfter(step)).catch((error) => expect(error).toBe('killed'));
       await planner.plan(batch.id);
       await planner.plan(batch.id);
-      expect((await plansOf(batch.id)).map((plan) => ({ ...plan, batchId: '' }))).toEqual(
+      expect((await stores.plansOf(batch.id)).map((plan) => ({ ...plan, batchId: '' }))).toEqual(
         expected.map((plan) => ({ ...plan, batchId: '' })),
       );
-      expect(await groupJobs()).toEqual(expected.map((_, group) => `${batch.id}-${group}`));
-      expect(await results.counts(batch.id)).toEqual({ total: 4, completed: 0, failed: 1 });
+      expect(await stores.groupJobs(MODEL)).toEqual(expected.map((_, group) => `${batch.id}-${group}`));
+      expect(await stores.results.counts(batch.id)).toEqual({ total: 4, completed: 0, failed: 1 });
     }
   });
 
   it('groups the same in a batch that does not fit in memory', async () => {
     const lines = ['Who?', 'Why?', 'How?', 'When?'].flatMap((question, q) => [
-      line(`federalist-${q}`, `${federalist}\n\n${question}`, {}, SYSTEM),
-      line(`greene-${q}`, `${greene}\n\n${question}`, {}, SYSTEM),
+      lineBehindSystem(`federalist-${q}`, `${federalist}\n\n${question}`),
+      lineBehindSystem(`greene-${q}`, `${greene}\n\n${question}`),
     ]);
-    const wide = await newBatch(lines);
+    const wide = await stores.batchOf(lines);
     await planner.plan(wide.id);
-    const narrow = await newBatch(lines);
+    const narrow = await stores.batchOf(lines);
     await narrowPlanner.plan(narrow.id);
     const expected = ['federalist', 'greene'].map((name) => [0, 1, 2, 3].map((q) => `${name}-${q}`));
-    expect(customIds(await plansOf(wide.id))).toEqual(expected);
-    expect(customIds(await plansOf(narrow.id))).toEqual(expected);
+    expect(customIds(await stores.plansOf(wide.id))).toEqual(expected);
+    expect(customIds(await stores.plansOf(narrow.id))).toEqual(expected);
   });
 
   it('fails a batch that is no batch', async () => {
     const failed = async (batch: BatchRecord) => {
       await planner.plan(batch.id);
-      const { status, errors } = (await batches.get(batch.id))!;
+      const { status, errors } = (await stores.batches.get(batch.id))!;
       expect(status).toBe('failed');
       return errors?.[0]?.code;
     };
-    expect(await failed(await newBatch('\n\n'))).toBe('empty_file');
-    expect(await failed(await newBatch('{}\n'.repeat(201)))).toBe('too_many_tasks');
-    expect(await failed(await newBatch('{}', { endpoint: '/v1/embeddings' }))).toBe('invalid_endpoint');
-    expect(await failed(await newBatch('{}', { input_file_id: 'file-none' }))).toBe('file_not_found');
-    expect(await batches.unfinished()).toEqual([]);
+    expect(await failed(await stores.batchOf('\n\n'))).toBe('empty_file');
+    expect(await failed(await stores.batchOf('{}\n'.repeat(201)))).toBe('too_many_tasks');
+    expect(await failed(await stores.batchOf('{}', { endpoint: '/v1/embeddings' }))).toBe('invalid_endpoint');
+    expect(await failed(await stores.batchOf('{}', { input_file_id: 'file-none' }))).toBe('file_not_found');
+    expect(await stores.batches.unfinished()).toEqual([]);
   });
 
   it('fails a batch that it cannot plan in its number of tries, outages not counted, and leaves no plans', async () => {
@@ -392,102 +313,23 @@ describe('BatchPlanner', () => {
       },
     };
     const options = { model: MODEL, compression: { policy: 'full', budget: 1 }, maxLineBytes: 1000, maxLines: 9 };
-    const doomed = new BatchPlanner(batches, files, results, blobs, jobs, failing, {
-      ...options,
-      maxAttempts: 3,
-      windowTokens: 1,
-    });
-    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), line('c', 'Why?'), { bad: 1 }]);
+    const doomed = stores.planner(failing, { ...options, maxAttempts: 3, windowTokens: 1 });
+    const batch = await stores.batchOf([line('a', 'Hello'), line('b', 'Bye'), line('c', 'Why?'), { bad: 1 }]);
     for (const message of ['Command timed out', 'EIO', 'Maximum call', 'Maximum call']) {
       await expect(doomed.plan(batch.id)).rejects.toThrow(message);
-      expect((await batches.get(batch.id))?.status).toBe('validating');
+      expect((await stores.batches.get(batch.id))?.status).toBe('validating');
     }
-    expect(await plansOf(batch.id)).toHaveLength(1);
+    expect(await stores.plansOf(batch.id)).toHaveLength(1);
     await doomed.plan(batch.id);
-    expect(await batches.get(batch.id)).toMatchObject({
+    expect(await stores.batches.get(batch.id)).toMatchObject({
       status: 'failed',
       failed_at: expect.any(Number),
       errors: [{ code: 'planning_failed', message: expect.stringContaining('3 tries'), param: null, line: null }],
     });
-    expect(await plansOf(batch.id)).toEqual([]);
-    expect(await batches.unfinished()).toEqual([]);
-    for (const key of await redis.keys(`longhaul:results:*`)) expect(await redis.ttl(key)).toBeGreaterThan(0);
-  });
-});
-
-describe('BatchReconciler and BatchFinalizer', () => {
-  it('bring a batch to its end whatever got lost, once', async () => {
-    const reconciler = new BatchReconciler(batches, results, blobs, jobs, cancellations);
-    const finalizer = new BatchFinalizer(batches, files, results, blobs, jobs, RETENTION_SECONDS);
-    const planning = new Queue('planning', { connection: redis, prefix: QUEUE_PREFIX });
-    const finalizing = new Queue('finalizing', { connection: redis, prefix: QUEUE_PREFIX });
-    const batch = await newBatch([line('a', 'Hello'), line('b', 'Bye'), { bad: 1 }], {
-      output_expires_after: { anchor: 'created_at', seconds: 3600 },
-    });
-
-    await reconciler.reconcile();
-    expect(await planning.getJob(batch.id)).toBeDefined();
-    await planner.plan(batch.id);
-
-    await groups.obliterate({ force: true });
-    await reconciler.reconcile(); // sees how far it is
-    await reconciler.reconcile(); // sees that it does not move
-    expect(await groupJobs()).toEqual([`${batch.id}-0`, `${batch.id}-1`]);
-
-    // With work in the queue it does not look at every group; without, it does.
-    await (await groups.getJob(`${batch.id}-1`))!.remove();
-    await reconciler.reconcile();
-    expect(await groupJobs()).toEqual([`${batch.id}-0`]);
-    await (await groups.getJob(`${batch.id}-0`))!.remove();
-    await reconciler.reconcile();
-    expect(await groupJobs()).toEqual([`${batch.id}-0`, `${batch.id}-1`]);
-
-    await finalizer.finalize(batch.id);
-    expect((await batches.get(batch.id))?.status).toBe('in_progress');
-    await results.record(batch.id, 1, answeredItem('b', { said: 'bye' }));
-    await results.record(batch.id, 0, answeredItem('a', { said: 'hello' }));
-    expect(await finalizing.getJob(batch.id)).toBeUndefined();
-    await reconciler.reconcile();
-    expect(await finalizing.getJob(batch.id)).toBeDefined();
-
-    await Promise.all([finalizer.finalize(batch.id), finalizer.finalize(batch.id)]);
-    await finalizer.finalize(batch.id);
-    const ended = await batches.get(batch.id);
-    expect(ended).toMatchObject({ status: 'completed', completed_at: expect.any(Number) });
-    const output = await files.get(ended!.output_file_id!);
-    const errors = await files.get(ended!.error_file_id!);
-    expect(
-      (await blobs.read(output!.blobKey))
-        .toString()
-        .trim()
-        .split('\n')
-        .map((text) => JSON.parse(text)),
-    ).toMatchObject([
-      { custom_id: 'a', response: { status_code: 200, body: { said: 'hello' } }, error: null },
-      { custom_id: 'b', response: { status_code: 200, body: { said: 'bye' } }, error: null },
-    ]);
-    expect(JSON.parse((await blobs.read(errors!.blobKey)).toString())).toMatchObject({ error: { line: 3 } });
-    expect(output).toMatchObject({ purpose: 'batch_output', bytes: await blobs.size(output!.blobKey) });
-    for (const file of [output!, errors!]) expect(file.expires_at! - file.created_at).toBe(3600);
-    expect(await plansOf(batch.id)).toEqual([]);
-    expect(await batches.unfinished()).toEqual([]);
-    await planning.close();
-    await finalizing.close();
-  });
-
-  it('queue a group again whose job failed', async () => {
-    const batch = await newBatch([line('a', 'Hello')]);
-    await planner.plan(batch.id);
-    const { Worker } = await import('bullmq');
-    const worker = new Worker(groups.name, undefined, { connection: redis, prefix: QUEUE_PREFIX });
-    const job = (await worker.getNextJob('token'))!;
-    job.opts.attempts = 1;
-    await job.moveToFailed(new Error('gone'), 'token');
-    expect(await job.isFailed()).toBe(true);
-    await jobs.answerGroup(MODEL, batch.id, 0);
-    expect(await job.isFailed()).toBe(false);
-    expect(await groupJobs()).toEqual([`${batch.id}-0`]);
-    await worker.close();
+    expect(await stores.plansOf(batch.id)).toEqual([]);
+    expect(await stores.batches.unfinished()).toEqual([]);
+    for (const key of await stores.redis.keys(`longhaul:results:*`))
+      expect(await stores.redis.ttl(key)).toBeGreaterThan(0);
   });
 });
 

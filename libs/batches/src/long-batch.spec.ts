@@ -1,20 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GgufModel, TokenEnds } from '@app/gguf-model';
-import { RedisResultStore } from '@app/results';
-import { FileSystemBlobStore } from '@app/storage';
-import { Redis } from 'ioredis';
+import { GgufModel } from '@app/gguf-model';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RedisServer, startRedis } from '../../../test/redis-server.js';
+import { BatchStores, encoderOf } from '../../../test/batch-stores.js';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import type { BatchEndpoint } from './batch-endpoint.js';
-import { BatchJobs, groupPlanKey } from './batch-jobs.js';
-import { BatchPlanner } from './batch-planner.js';
-import { newBatchId } from './batch-record.js';
-import { RedisBatchStore } from './batch-store.redis.js';
-import { type FilePurpose, fileBlobKey, newFileId } from './file-record.js';
-import { RedisFileStore } from './file-store.redis.js';
 import type { GroupPlan } from './group-plan.js';
 
 /** The tiny model's tokens are hardly longer than characters. */
@@ -22,36 +11,19 @@ const CONTEXT = 2048;
 const MODEL = 'tiny';
 const CHAT = '/v1/chat/completions';
 
-let server: RedisServer;
-let redis: Redis;
-let folder: string;
+let stores: BatchStores;
 let model: GgufModel;
-let blobs: FileSystemBlobStore;
-let files: RedisFileStore;
-let batches: RedisBatchStore;
-let results: RedisResultStore;
-let jobs: BatchJobs;
 let file: string;
 
 beforeAll(async () => {
-  server = await startRedis();
-  redis = new Redis(server.url, { maxRetriesPerRequest: null });
-  folder = await mkdtemp(join(tmpdir(), 'long-batch-'));
-  writeTinyGguf(join(folder, 'tiny.gguf'), { contextLength: CONTEXT });
-  model = await GgufModel.open(join(folder, 'tiny.gguf'));
-  blobs = new FileSystemBlobStore(join(folder, 'blobs'));
-  files = new RedisFileStore(redis);
-  batches = new RedisBatchStore(redis, 1000);
-  results = new RedisResultStore(redis);
-  jobs = new BatchJobs(redis);
-  file = await store(DOCUMENT);
+  stores = await BatchStores.open();
+  writeTinyGguf(join(stores.folder, 'tiny.gguf'), { contextLength: CONTEXT });
+  model = await GgufModel.open(join(stores.folder, 'tiny.gguf'));
+  file = await stores.fileOf(DOCUMENT);
 });
 afterAll(async () => {
-  await jobs?.close();
-  redis?.disconnect();
   await model?.close();
-  await server?.stop();
-  await rm(folder, { recursive: true, force: true });
+  await stores?.close();
 });
 
 /** Some 5,000 tokens: three parts. */
@@ -60,31 +32,12 @@ const DOCUMENT = Array.from(
   (_, i) => `Clause ${i} of this lease binds the tenant. It ends in ${i} days.`,
 ).join('\n\n');
 
-const store = async (content: string, purpose: FilePurpose = 'user_data'): Promise<string> => {
-  const id = newFileId();
-  const blobKey = fileBlobKey(id);
-  const { bytes, sha256 } = await blobs.put(blobKey, content);
-  await files.create({ id, filename: 'f', purpose, bytes, created_at: 1, blobKey, sha256 });
-  return id;
-};
-
 const planned = async (bodies: readonly object[], windowTokens?: number, endpoint: BatchEndpoint = CHAT) => {
   const lines = bodies.map((body, i) => {
     const whole = { model: MODEL, max_tokens: 16, ...body };
-    return JSON.stringify({ custom_id: `item-${i}`, method: 'POST', url: endpoint, body: whole });
+    return { custom_id: `item-${i}`, method: 'POST', url: endpoint, body: whole };
   });
-  const id = newBatchId();
-  const input_file_id = await store(lines.join('\n'), 'batch');
-  await batches.create({ id, endpoint, input_file_id, completion_window: '24h', status: 'validating', created_at: 1 });
-  const ends = new TokenEnds(model.tokenizer);
-  const encoder = {
-    vocabularySize: model.tokenizer.vocabularySize,
-    contextLength: CONTEXT,
-    encode: async (messages: readonly { role: string; content: string }[]) =>
-      Int32Array.from(model.chatTemplate.encodeChat(messages, { addGenerationPrompt: true })),
-    encodeText: async (text: string) => Int32Array.from(model.tokenizer.encode(text)),
-    tokenEnds: async (text: string) => ends.of(text),
-  };
+  const { id } = await stores.batchOf(lines, { endpoint });
   const options = {
     model: MODEL,
     compression: { policy: 'full', budget: 1 },
@@ -92,11 +45,8 @@ const planned = async (bodies: readonly object[], windowTokens?: number, endpoin
     maxLines: 200,
     ...(windowTokens && { windowTokens }),
   };
-  await new BatchPlanner(batches, files, results, blobs, jobs, encoder, options).plan(id);
-  const plans: GroupPlan[] = [];
-  for (let group = 0; (await blobs.size(groupPlanKey(id, group))) !== undefined; group++) {
-    plans.push(JSON.parse((await blobs.read(groupPlanKey(id, group))).toString()));
-  }
+  await stores.planner(encoderOf(model), options).plan(id);
+  const plans = await stores.plansOf(id);
   for (const { prefix, items } of plans) {
     for (const { suffix, request } of items) {
       expect(
@@ -127,7 +77,7 @@ describe('a document longer than the context', () => {
     const { id, plans } = await planned([asked('Who?'), asked('Who?', { truncation: 'error' })]);
     expect(plans).toEqual([]);
     for (const index of [0, 1]) {
-      expect((await results.get(id, index))?.response).toMatchObject({
+      expect((await stores.results.get(id, index))?.response).toMatchObject({
         status_code: 400,
         body: { error: { code: 'context_length_exceeded' } },
       });
@@ -194,7 +144,9 @@ describe('a document longer than the context', () => {
       asked('Who?', { truncation: 'both' }),
     ]);
     expect(plans).toEqual([]);
-    const errors = await Promise.all([0, 1, 2].map(async (index) => (await results.get(id, index))?.response?.body));
+    const errors = await Promise.all(
+      [0, 1, 2].map(async (index) => (await stores.results.get(id, index))?.response?.body),
+    );
     expect(errors).toMatchObject([
       { error: { param: 'messages', code: 'invalid_value', message: expect.stringContaining('needs a question') } },
       { error: { param: 'messages', code: 'context_length_exceeded' } },
@@ -241,9 +193,11 @@ describe('a document longer than the context', () => {
     const all = [...prefix, ...whole!.suffix];
     const half = Math.ceil(all.length / 2);
     expect(all).toEqual([...ids.slice(0, half), ...ids.slice(half - all.length)]);
-    expect((await results.get(id, 2))?.response?.body).toMatchObject({
+    expect((await stores.results.get(id, 2))?.response?.body).toMatchObject({
       error: { param: 'truncation', code: 'invalid_value' },
     });
-    expect((await results.get(id, 3))?.response?.body).toMatchObject({ error: { code: 'context_length_exceeded' } });
+    expect((await stores.results.get(id, 3))?.response?.body).toMatchObject({
+      error: { code: 'context_length_exceeded' },
+    });
   });
 });
