@@ -6,10 +6,11 @@ set -euo pipefail
 document=${1:-$(dirname "$0")/opinions/greene_v_fisher.pdf}
 base=${LONGHAUL_URL:-http://127.0.0.1:8080}/v1
 
+call() { curl -sS --fail-with-body ${LONGHAUL_API_KEY:+-H "authorization: Bearer $LONGHAUL_API_KEY"} "$@"; }
 field() { node -pe 'JSON.parse(fs.readFileSync(0))[process.argv[1]]' "$1"; } # of the JSON object on stdin
-model=$(curl -sS --fail-with-body "$base/models" | node -pe 'JSON.parse(fs.readFileSync(0)).data[0].id')
+model=$(call "$base/models" | node -pe 'JSON.parse(fs.readFileSync(0)).data[0].id')
 
-file=$(curl -sS --fail-with-body "$base/files" -F purpose=user_data -F "file=@$document" | field id)
+file=$(call "$base/files" -F purpose=user_data -F "file=@$document" | field id)
 
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
@@ -19,16 +20,16 @@ ask() {
 }
 ask justice 'What is the name of the justice who delivered the opinion?'
 ask date 'On what date was the case decided?'
-input=$(curl -sS --fail-with-body "$base/files" -F purpose=batch -F "file=@$lines;filename=questions.jsonl" | field id)
+input=$(call "$base/files" -F purpose=batch -F "file=@$lines;filename=questions.jsonl" | field id)
 
-batch=$(curl -sS --fail-with-body "$base/batches" -H 'content-type: application/json' \
+batch=$(call "$base/batches" -H 'content-type: application/json' \
   -d "{\"input_file_id\":\"$input\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}" | field id)
 
-until status=$(curl -sS --fail-with-body "$base/batches/$batch" | field status) &&
+until status=$(call "$base/batches/$batch" | field status) &&
   [[ $status =~ ^(completed|failed|expired|cancelled)$ ]]; do
   echo "$batch: $status"
   sleep 1
 done
 echo "$batch: $status"
-output=$(curl -sS --fail-with-body "$base/batches/$batch" | field output_file_id)
-curl -sS --fail-with-body "$base/files/$output/content"
+output=$(call "$base/batches/$batch" | field output_file_id)
+call "$base/files/$output/content"

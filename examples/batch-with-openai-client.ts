@@ -13,7 +13,7 @@ const questions =
 
 const client = new OpenAI({
   baseURL: `${process.env['LONGHAUL_URL'] ?? 'http://127.0.0.1:8080'}/v1`,
-  apiKey: 'none needed',
+  apiKey: process.env['LONGHAUL_API_KEY'] ?? 'none needed',
 });
 const model = (await client.models.list()).data[0]!.id;
 

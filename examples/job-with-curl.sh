@@ -8,11 +8,12 @@ folder=${1:-$(dirname "$0")/opinions}
 questions=${2:-$(dirname "$0")/questions.txt}
 base=${LONGHAUL_URL:-http://127.0.0.1:8080}/v1
 
+call() { curl -sS --fail-with-body ${LONGHAUL_API_KEY:+-H "authorization: Bearer $LONGHAUL_API_KEY"} "$@"; }
 field() { node -pe 'JSON.parse(fs.readFileSync(0))[process.argv[1]]' "$1"; } # of the JSON object on stdin
 
 documents=()
 for path in "$folder"/*; do
-  file=$(curl -sS --fail-with-body "$base/files" -F purpose=user_data -F "file=@$path" | field id)
+  file=$(call "$base/files" -F purpose=user_data -F "file=@$path" | field id)
   documents+=("$file $(basename "$path")")
 done
 
@@ -24,8 +25,8 @@ body=$(node -e '
   const options = { temperature: 0, max_completion_tokens: 16 };
   console.log(JSON.stringify({ documents, questions, compression, options }));
 ' "$questions" "${documents[@]}")
-job=$(curl -sS --fail-with-body "$base/jobs" -H 'content-type: application/json' -d "$body" | field id)
+job=$(call "$base/jobs" -H 'content-type: application/json' -d "$body" | field id)
 
 # Server-sent events: the job, each item as it finishes, and at last the job as it ended, which ends the stream.
-curl -sSN --fail-with-body "$base/jobs/$job/events" | sed -un 's/.*"job.item".*"custom_id":"\([^"]*\)".*/answered: \1/p' >&2
-curl -sS --fail-with-body "$base/jobs/$job/results?format=csv"
+call -N "$base/jobs/$job/events" | sed -un 's/.*"job.item".*"custom_id":"\([^"]*\)".*/answered: \1/p' >&2
+call "$base/jobs/$job/results?format=csv"

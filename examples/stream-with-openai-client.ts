@@ -8,7 +8,7 @@ const [path = 'examples/opinions/greene_v_fisher.pdf'] = process.argv.slice(2);
 
 const client = new OpenAI({
   baseURL: `${process.env['LONGHAUL_URL'] ?? 'http://127.0.0.1:8080'}/v1`,
-  apiKey: 'none needed',
+  apiKey: process.env['LONGHAUL_API_KEY'] ?? 'none needed',
 });
 const model = (await client.models.list()).data[0]!.id;
 const document = await client.files.create({ purpose: 'user_data', file: createReadStream(path) });

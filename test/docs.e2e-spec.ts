@@ -12,13 +12,17 @@ interface Media {
 interface Operation {
   readonly summary?: string;
   readonly parameters: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
+  readonly security?: readonly object[];
   readonly requestBody?: { readonly content: Record<string, Media> };
   readonly responses: Record<string, { readonly description: string; readonly content: Record<string, Media> }>;
 }
 interface OpenApi {
   readonly openapi: string;
   readonly paths: Record<string, Record<string, Operation>>;
-  readonly components: { readonly schemas: Record<string, { readonly properties: Record<string, object> }> };
+  readonly components: {
+    readonly securitySchemes: object;
+    readonly schemas: Record<string, { readonly properties: Record<string, object> }>;
+  };
 }
 
 let redis: RedisServer;
@@ -94,6 +98,7 @@ const upload = (content: string, purpose: string) => {
 describe('the OpenAPI document', () => {
   it('describes every endpoint, what it takes, what it answers and how it refuses', () => {
     expect(document.openapi).toBe('3.1.0');
+    expect(document.components.securitySchemes).toMatchObject({ apiKey: { type: 'http', scheme: 'bearer' } });
     expect(
       operations()
         .map(({ name }) => name)
@@ -120,13 +125,16 @@ describe('the OpenAPI document', () => {
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
     ]);
-    for (const { name, summary, responses, parameters } of operations()) {
+    for (const { name, summary, responses, parameters, security } of operations()) {
       expect([name, summary]).toEqual([name, expect.stringMatching(/\w/)]);
       for (const [status, { description, content }] of Object.entries(responses)) {
         expect([name, status, description]).toEqual([name, status, expect.stringMatching(/\w/)]);
         for (const { schema } of Object.values(content)) expect(Object.keys(schema)).not.toEqual([]);
       }
-      expect(Object.keys(responses)).toEqual(expect.arrayContaining(['200', '429', '500', '503', 'default']));
+      expect(Object.keys(responses)).toEqual(expect.arrayContaining(['200', '500', '503', 'default']));
+      const asked = name.includes(' /v1/');
+      expect([name, '401' in responses, '429' in responses]).toEqual([name, asked, asked]);
+      expect(security).toEqual(asked ? [{ apiKey: [] }, {}] : undefined);
       for (const { in: where, required } of parameters) expect([name, required]).toEqual([name, where === 'path']);
     }
     const fieldsOf = (path: string, type = 'application/json'): string[] => {

@@ -1,12 +1,15 @@
 // The few calls of the OpenAI API that the demo makes, with plain fetch.
 
-/** A client of one server; every call rejects with the server's own message when the answer is an error. */
+/** A client of one server, with LONGHAUL_API_KEY; every call rejects with the server's own message, and its `status`, when the answer is an error. */
 export function batchClient(baseUrl, signal) {
+  const key = process.env.LONGHAUL_API_KEY;
   const call = async (path, init) => {
-    const response = await fetch(`${baseUrl}/v1${path}`, { ...init, signal });
+    const headers = { ...init?.headers, ...(key && { authorization: `Bearer ${key}` }) };
+    const response = await fetch(`${baseUrl}/v1${path}`, { ...init, headers, signal });
     if (response.ok) return response;
     const body = await response.text();
-    throw new Error(`${init?.method ?? 'GET'} ${path}: ${response.status} ${messageIn(body)}`);
+    const error = new Error(`${init?.method ?? 'GET'} ${path}: ${response.status} ${messageIn(body)}`);
+    throw Object.assign(error, { status: response.status });
   };
   return {
     models: async () => (await (await call('/models')).json()).data,

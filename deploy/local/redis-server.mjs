@@ -24,7 +24,7 @@ const startLimit = 120_000;
 export async function startRedis(binary, folder, onDeath) {
   mkdirSync(folder, { recursive: true });
   const lock = join(folder, 'owner.json');
-  const pidFile = join(folder, 'server.json');
+  const pidFile = pidFileIn(folder);
   const owner = claim(lock);
   if (owner) {
     throw new SetupError(
@@ -72,6 +72,14 @@ export async function startRedis(binary, folder, onDeath) {
   }
 }
 
+/** Where the server answers whose data are in `folder`; undefined where none runs. */
+export function runningRedis(folder) {
+  const server = readOwner(pidFileIn(folder));
+  return isAlive(server) ? server.url : undefined;
+}
+
+const pidFileIn = (folder) => join(folder, 'server.json');
+
 /** A port of 127.0.0.1 that nobody listens on. */
 export async function freePort() {
   const probe = net.createServer();
@@ -103,7 +111,9 @@ function launch(binary, folder, port, pidFile, logFile) {
     detached: true,
   });
   closeSync(log);
-  if (child.pid !== undefined) writeFileSync(pidFile, JSON.stringify(identity(child.pid)));
+  if (child.pid !== undefined) {
+    writeFileSync(pidFile, JSON.stringify({ ...identity(child.pid), url: `redis://127.0.0.1:${port}` }));
+  }
   child.once('exit', () => child.stdio[3]?.destroy());
   return child;
 }

@@ -31,7 +31,10 @@ async function main() {
     .then(() => batchClient(services.url, ended).models())
     .then(
       ([model]) => console.log(howToTry(services.url, model.id)),
-      (error) => ended.aborted || warn(error.message),
+      (error) => {
+        if (error.status === 401) console.log(howToGetIn(services.url));
+        else if (!ended.aborted) warn(error.message);
+      },
     );
   if (!ended.aborted) await once(ended, 'abort');
   step('stop', `finishing or handing back what runs ... ${dim('(Ctrl-C again: at once)')}`);
@@ -48,10 +51,18 @@ ${bold('Longhaul is ready:')} ${url}
   ${elsewhere(url)}npx longhaul results
 
   curl ${url}/v1/chat/completions \\
-    -H 'content-type: application/json' -d '{"model":"${model}",
+    -H 'content-type: application/json' ${withKey()}-d '{"model":"${model}",
     "messages":[{"role":"user","content":"Hello!"}]}'
 
   OpenAI clients: baseURL ${url}/v1. Ctrl-C stops everything.
+`;
+
+const withKey = () => (process.env.LONGHAUL_API_KEY ? '-H "authorization: Bearer $LONGHAUL_API_KEY" \\\n    ' : '');
+
+const howToGetIn = (url) => `
+${bold('Longhaul is ready:')} ${url}
+
+  Requests need an API key: export LONGHAUL_API_KEY=$(npx longhaul keys create NAME)
 `;
 
 /** What the command line has to be told where the API is not at its usual address. */

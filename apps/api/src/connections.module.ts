@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { ApiKeys } from '@app/api-keys';
 import { BatchJobs, BatchStore, FileStore, RedisBatchStore, RedisFileStore } from '@app/batches';
 import { Config } from '@app/config';
 import {
@@ -33,6 +34,7 @@ export class ConnectionsModule implements OnApplicationShutdown {
       { provide: Config, useValue: config },
       { provide: Redis, useFactory: () => connect(config.redisUrl) },
       { provide: BlobStore, useFactory: () => openBlobStore(config) },
+      { provide: ApiKeys, useFactory: (redis: Redis) => new ApiKeys(redis), inject: [Redis] },
       { provide: ResultStore, useFactory: (redis: Redis) => new RedisResultStore(redis), inject: [Redis] },
       { provide: AnswerStreams, useFactory: (redis: Redis) => new AnswerStreams(redis), inject: [Redis] },
       { provide: Cancellations, useFactory: (redis: Redis) => new Cancellations(redis), inject: [Redis] },

@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import type { Server } from 'node:http';
+import { ApiKeys } from '@app/api-keys';
 import { type Config, ConfigError, loadConfig } from '@app/config';
-import { assertRedisReady } from '@app/results';
+import { assertRedisReady, connectRedisForRequests } from '@app/results';
 import { createLogger } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -9,7 +10,9 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Redis } from 'ioredis';
 import { apiWith } from './app.module.js';
 import { serveDocs } from './docs/open-api.js';
+import { isLoopback } from './loopback.js';
 import { nameRequest } from './request-id.js';
+import { requireApiKey } from './requests/api-key.js';
 import { assertUtf8 } from './requests/assert-utf8.js';
 import { idempotency } from './requests/idempotency.js';
 import { rateLimit } from './requests/rate-limit.js';
@@ -25,6 +28,8 @@ const KEEP_ALIVE_MS = 65 * 1000;
 
 async function start(config: Config): Promise<void> {
   await assertRedisReady(config.redisUrl);
+  const isPublic = !isLoopback(config.host);
+  if (isPublic) await assertApiKey(config);
   const app = await NestFactory.create<NestExpressApplication>(apiWith(config), {
     logger: createLogger('api', config),
     bodyParser: false,
@@ -32,6 +37,7 @@ async function start(config: Config): Promise<void> {
   });
   app.use(nameRequest);
   const redis = app.get(Redis);
+  app.use('/v1', requireApiKey(app.get(ApiKeys), isPublic));
   if (config.requestsPerMinute > 0) app.use('/v1', rateLimit(redis, config.requestsPerMinute));
   const json = { limit: config.maxLineBytes, verify: assertUtf8 };
   app.useBodyParser('json', json);
@@ -47,6 +53,28 @@ async function start(config: Config): Promise<void> {
   process.send?.('ready');
 }
 
+/** Others would be let in and nobody could be told apart. */
+class NoApiKeyError extends Error {
+  override readonly name = 'NoApiKeyError';
+
+  constructor(host: string) {
+    super(
+      `LONGHAUL_HOST is ${host}, which others can reach, and there is no API key yet. Start with LONGHAUL_HOST unset, ` +
+        "make a key with 'longhaul keys create NAME', then start like this again.",
+    );
+  }
+}
+
+async function assertApiKey({ redisUrl, host }: Config): Promise<void> {
+  const redis = connectRedisForRequests(redisUrl);
+  try {
+    await redis.connect();
+    if ((await new ApiKeys(redis).count()) === 0) throw new NoApiKeyError(host);
+  } finally {
+    redis.disconnect();
+  }
+}
+
 // Started by another process over a channel: without it there is nobody to stop us.
 if (process.send) process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 
@@ -54,7 +82,9 @@ try {
   await start(loadConfig());
 } catch (error) {
   process.stderr.write(`api: ${explain(error)}\n`);
-  process.exit(error instanceof ConfigError || isListenError(error) ? EXIT_CONFIG : 1);
+  process.exit(
+    error instanceof ConfigError || error instanceof NoApiKeyError || isListenError(error) ? EXIT_CONFIG : 1,
+  );
 }
 
 function isListenError(error: unknown): error is NodeJS.ErrnoException {

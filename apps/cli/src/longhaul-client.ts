@@ -84,10 +84,12 @@ const LONGEST_DELAY_MS = 30_000;
 export class LonghaulClient {
   /**
    * @param url without `/v1`
+   * @param key of the API; undefined: none is sent
    * @param signal ends every call but `deleteFile`, which tidies up
    */
   constructor(
     readonly url: string,
+    private readonly key: string | undefined,
     private readonly signal: AbortSignal,
   ) {}
 
@@ -121,7 +123,8 @@ export class LonghaulClient {
   }
 
   async deleteFile(id: string): Promise<void> {
-    await fetch(`${this.url}/v1/files/${encodeURIComponent(id)}`, { method: 'DELETE' });
+    const headers = this.authorization();
+    await fetch(`${this.url}/v1/files/${encodeURIComponent(id)}`, { method: 'DELETE', headers });
   }
 
   createBatch(inputFileId: string, endpoint: string, options: object): Promise<Batch> {
@@ -159,7 +162,7 @@ export class LonghaulClient {
   }
 
   private async call(method: string, path: string, body?: FormData | string): Promise<Response> {
-    const headers: Record<string, string> = {};
+    const headers = this.authorization();
     if (typeof body === 'string') headers['content-type'] = 'application/json';
     if (method === 'POST') headers['idempotency-key'] = randomUUID();
     for (let attempt = 1; ; attempt++) {
@@ -171,6 +174,10 @@ export class LonghaulClient {
       const wait = Math.min(asked || FIRST_DELAY_MS * 2 ** (attempt - 1), LONGEST_DELAY_MS);
       await delay(wait, undefined, { signal: this.signal });
     }
+  }
+
+  private authorization(): Record<string, string> {
+    return this.key === undefined ? {} : { authorization: `Bearer ${this.key}` };
   }
 
   private async send(path: string, init: RequestInit): Promise<Response> {

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { calibrateCommand } from './calibrate.command.js';
 import { cancelCommand } from './cancel.command.js';
 import { LONGHAUL } from './command-name.js';
+import { keysCommand } from './keys.command.js';
 import { lsCommand } from './ls.command.js';
 import { modelsCommand } from './models.command.js';
 import { resultsCommand } from './results.command.js';
@@ -22,6 +23,7 @@ const COMMANDS = [
   cancelCommand,
   lsCommand,
   modelsCommand,
+  keysCommand,
   calibrateCommand,
 ];
 
@@ -51,8 +53,14 @@ export function program(): Command {
     .exitOverride()
     .addHelpText('after', AFTER_HELP);
   for (const option of SERVICE_OPTIONS) longhaul.addOption(option);
-  for (const command of COMMANDS) longhaul.addCommand(command().copyInheritedSettings(longhaul));
+  for (const command of COMMANDS) longhaul.addCommand(asOurs(command(), longhaul));
   return longhaul;
+}
+
+/** Commander hands settings on only to commands that are made by their parent after it has them. */
+function asOurs(command: Command, longhaul: Command): Command {
+  for (const sub of command.commands) asOurs(sub, longhaul);
+  return command.copyInheritedSettings(longhaul);
 }
 
 const versionOf = (file: string): string => (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;

@@ -23,10 +23,19 @@ export function serviceOf(command: Command): Service {
     process.once(name, () => interruption.abort(new CliError('interrupted', EXIT.interrupted, 'interrupted')));
   }
   return {
-    client: new LonghaulClient(baseUrl(url), interruption.signal),
+    client: new LonghaulClient(baseUrl(url), apiKey(), interruption.signal),
     json: json === true,
     signal: interruption.signal,
   };
+}
+
+/** Of the environment alone: what stands on a command line can be read by every user of the machine. */
+function apiKey(): string | undefined {
+  const key = process.env['LONGHAUL_API_KEY']?.trim();
+  if (!key) return undefined;
+  if (!/^[\x21-\x7e]+$/.test(key))
+    throw new UsageError("LONGHAUL_API_KEY is no key: 'longhaul keys create' makes one.");
+  return key;
 }
 
 /** Prints a value for programs, on a line. */

@@ -51,6 +51,11 @@ export class ApiError extends Error {
     return ApiError.invalid(found, param, 'invalid_encoding');
   }
 
+  /** 401: nobody knows who asks. */
+  static noValidKey(message: string): ApiError {
+    return new ApiError(401, 'invalid_request_error', message, null, 'invalid_api_key');
+  }
+
   /** 404: what the request names does not exist. */
   static notFound(message: string, param: string | null = null, code: string | null = null): ApiError {
     return new ApiError(404, 'invalid_request_error', message, param, code);

@@ -5,7 +5,11 @@ import { RESPONSE_SCHEMAS, ref } from './response-schemas.js';
 import { type DocumentedRoute, REFUSALS, ROUTES } from './routes.js';
 
 /** Refusals that every route may answer with. */
-const ALWAYS = [429, 500, 503];
+const ALWAYS = [500, 503];
+/** Those of all routes of /v1. */
+const ASKED = [401, 429];
+/** The name of the API keys among the security schemes. */
+const KEY = 'apiKey';
 const METHODS = ['get', 'post', 'delete'] as const;
 
 /** Serves the OpenAPI document at /docs/openapi.json, and for people at /docs; that page loads nothing from elsewhere. */
@@ -15,6 +19,14 @@ export function serveDocs(app: NestExpressApplication): void {
     .setTitle('Longhaul')
     .setDescription('Questions about long documents, on your own machines: the OpenAI Batch API, and jobs.')
     .setVersion('1')
+    .addBearerAuth(
+      {
+        type: 'http',
+        scheme: 'bearer',
+        description: 'A key that `longhaul keys create` made; needed once there is one.',
+      },
+      KEY,
+    )
     .build();
   const document = completed(SwaggerModule.createDocument(app, config));
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs/openapi.json' });
@@ -37,7 +49,10 @@ function completed(document: OpenAPIObject): OpenAPIObject {
       const operation = item[method];
       const route = ROUTES[`${method} ${path}`];
       if (!operation || !route) continue;
-      operation.responses = responsesOf(route) as typeof operation.responses;
+      const isOpen = !path.startsWith('/v1/');
+      // Without a key as well: while there is none, none is asked for.
+      if (!isOpen) operation.security = [{ [KEY]: [] }, {}];
+      operation.responses = responsesOf(route, isOpen ? ALWAYS : [...ASKED, ...ALWAYS]) as typeof operation.responses;
       for (const parameter of operation.parameters ?? []) {
         // Queries have a value for what is left out.
         if ('in' in parameter && parameter.in === 'query') parameter.required = false;
@@ -71,7 +86,10 @@ interface NullableSchema {
   oneOf?: object[];
 }
 
-function responsesOf({ answers, description, response, refusals, also }: DocumentedRoute): Record<string, object> {
+function responsesOf(
+  { answers, description, response, refusals, also }: DocumentedRoute,
+  always: readonly number[],
+): Record<string, object> {
   const types = Object.entries(answers);
   const content = Object.fromEntries(
     types.map(([type, schema], i) => [
@@ -84,7 +102,7 @@ function responsesOf({ answers, description, response, refusals, also }: Documen
     200: { description, content },
     ...(also && { [also.status]: { description: also.description, content } }),
     ...Object.fromEntries(
-      [...refusals, ...ALWAYS.filter((status) => status !== also?.status)].map((status) => [
+      [...refusals, ...always.filter((status) => status !== also?.status)].map((status) => [
         status,
         { description: REFUSALS[status], content: refusal },
       ]),

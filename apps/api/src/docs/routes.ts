@@ -5,7 +5,7 @@ export interface DocumentedRoute {
   /** By content type; several of one type are alternatives. */
   readonly answers: Readonly<Record<string, JsonSchema>>;
   readonly description: string;
-  /** Statuses of refusals that are its own; every route may answer 429, 500 and 503. */
+  /** Statuses of refusals that are its own; every route may answer 500 and 503, those of `/v1` 401 and 429. */
   readonly refusals: readonly number[];
   readonly request?: unknown;
   readonly response?: unknown;
@@ -248,6 +248,7 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
 /** What a status of a refusal says. */
 export const REFUSALS: Readonly<Record<number, string>> = {
   400: 'The request is wrong; `param` names the field.',
+  401: 'It has no valid key, and there are keys.',
   404: 'What it names is not there.',
   409: 'In use, ended already, or a request with this `Idempotency-Key` is being answered.',
   413: 'The body or the file is too large.',

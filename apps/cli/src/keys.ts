@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ApiKeys, NAME_LENGTH } from '@app/api-keys';
+import { isRedisUnavailable, RedisUnavailableError } from '@app/results';
+import { Redis } from 'ioredis';
+import { CliError, EXIT, UsageError } from './cli-error.js';
+import { LONGHAUL } from './command-name.js';
+import { oneLine, shortTime, table } from './plain-text.js';
+import { printJson } from './service.js';
+
+const LOCAL_REDIS = join(import.meta.dirname, '../../../../deploy/local/redis-server.mjs');
+const TIMEOUT_MS = 5000;
+
+/** Where the keys are. */
+export interface KeysOptions {
+  readonly redis?: string;
+  readonly dataDir: string;
+  readonly json?: true;
+}
+
+/** Prints the key alone to stdout, so that a shell can take it. */
+export async function createKey(given: string, options: KeysOptions): Promise<void> {
+  const name = oneLine(given);
+  if (name === '' || name.length > NAME_LENGTH) {
+    throw new UsageError(`The name of a key has 1 to ${NAME_LENGTH} characters, this one ${name.length}.`);
+  }
+  await withKeys(options, async (keys) => {
+    const { key, ...created } = await keys.create(name);
+    if (options.json) return printJson({ ...created, key });
+    console.log(key);
+    console.error(`${created.id} ${name}: shown this once, kept nowhere. Every request needs a key from now on.`);
+  });
+}
+
+export async function listKeys(options: KeysOptions): Promise<void> {
+  await withKeys(options, async (keys) => {
+    const all = await keys.list();
+    if (options.json) return printJson(all);
+    if (all.length === 0) return console.log('no keys yet: the API takes every request, from this machine alone');
+    const rows = all.map(({ id, name, created_at, last_used_at }) => [
+      id,
+      shortTime(created_at),
+      last_used_at === null ? 'never' : shortTime(last_used_at),
+      oneLine(name),
+    ]);
+    console.log(table(['key', 'created', 'last used', 'name'], rows));
+  });
+}
+
+export async function revokeKey(id: string, options: KeysOptions): Promise<void> {
+  await withKeys(options, async (keys) => {
+    if (!(await keys.revoke(id))) throw new CliError(`There is no key ${id}: ${LONGHAUL} keys ls lists them.`);
+    if (options.json) return printJson({ id, revoked: true });
+    console.log(`${id} revoked`);
+    if ((await keys.count()) === 0) {
+      console.error('That was the last one: an API on loopback takes every request again, any other none.');
+    }
+  });
+}
+
+async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<void>): Promise<void> {
+  const url = options.redis ?? (await localRedis(options.dataDir));
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    connectTimeout: TIMEOUT_MS,
+    commandTimeout: TIMEOUT_MS,
+  });
+  let reason: Error | undefined;
+  redis.on('error', (error: Error) => {
+    reason = error;
+  });
+  try {
+    await redis.connect();
+    await use(new ApiKeys(redis));
+  } catch (error) {
+    const cause = reason ?? error;
+    if (!isRedisUnavailable(error) && !isRedisUnavailable(cause)) throw error;
+    const { message } = new RedisUnavailableError(url, (cause as Error).message);
+    throw new CliError(message, EXIT.unreachable, 'unreachable');
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** The address of the Redis that `longhaul up` started. */
+async function localRedis(dataDir: string): Promise<string> {
+  const { runningRedis } = (await import(pathToFileURL(LOCAL_REDIS).href)) as {
+    runningRedis(folder: string): string | undefined;
+  };
+  const url = runningRedis(join(dataDir, 'redis'));
+  if (url !== undefined) return url;
+  throw new CliError(
+    `Longhaul does not run on ${dataDir}, so there is nobody to keep keys: start it with '${LONGHAUL} up', or name its Redis in REDIS_URL.`,
+    EXIT.unreachable,
+    'unreachable',
+  );
+}

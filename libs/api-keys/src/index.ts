@@ -1,0 +1,1 @@
+export { type ApiKey, ApiKeys, type CreatedApiKey, NAME_LENGTH } from './api-keys.js';

@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import OpenAI, { AuthenticationError, toFile } from 'openai';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ApiAlone, errorOf, startApi } from './api-alone.js';
+import { AppProcess } from './longhaul-process.js';
+import { freePort } from './redis-server.js';
+
+/** An address of this machine alone that is not known to be one, since it is written as only resolvers read it. */
+const OPEN_HOST = '127.1';
+
+let api: ApiAlone;
+
+beforeAll(async () => {
+  api = await ApiAlone.start();
+});
+afterAll(() => api?.stop());
+
+/** `longhaul` on the Redis of the service. */
+async function longhaul(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../dist/apps/cli/src/main.js'), ...args], {
+    env: { ...process.env, LONGHAUL_URL: api.url, REDIS_URL: api.server.url, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: code as number, out, err };
+}
+const create = async (name: string): Promise<{ id: string; key: string }> =>
+  JSON.parse((await longhaul(['keys', 'create', name, '--json'])).out);
+const clientWith = (apiKey: string, url = api.url) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
+const openFor = (host: string) => new AppProcess('api', { ...api.environment, LONGHAUL_HOST: host, PORT: '0' });
+
+it('needs none while there is none, on this machine alone', async () => {
+  expect((await clientWith('anything').models.list()).data).toHaveLength(1);
+  const open = openFor('0.0.0.0');
+  expect(await open.exited()).toEqual({ code: 78, signal: null });
+  expect(open.lines).toEqual([
+    expect.stringMatching(/^api: LONGHAUL_HOST is 0\.0\.0\.0, .*no API key yet.*longhaul keys create/),
+  ]);
+  expect(await longhaul(['keys', 'ls'])).toMatchObject({ code: 0, out: expect.stringMatching(/^no keys yet/) });
+});
+
+it('are needed for everything under /v1 once there is one, and for nothing else', async () => {
+  const created = await longhaul(['keys', 'create', 'laptop']);
+  expect(created).toMatchObject({ code: 0, out: expect.stringMatching(/^lh-[\w-]{43}\n$/) });
+  const client = clientWith(created.out.trim());
+  const file = await client.files.create({ file: await toFile(Buffer.from('{}\n'), 'a.jsonl'), purpose: 'batch' });
+  expect(await client.files.retrieve(file.id)).toEqual(file);
+
+  const before = await api.storedFiles();
+  for (const stranger of [clientWith('lh-wrong'), clientWith(created.out.trim().slice(0, -1))]) {
+    const calls = [
+      stranger.models.list(),
+      stranger.files.retrieve(file.id),
+      stranger.files.create({ file: await toFile(Buffer.from('{}\n'), 'a.jsonl'), purpose: 'batch' }),
+      stranger.chat.completions.create({ model: 'any', messages: [{ role: 'user', content: 'Hello?' }] }),
+    ];
+    for (const error of await Promise.all(calls.map(errorOf))) {
+      expect(error).toBeInstanceOf(AuthenticationError);
+      expect(error).toMatchObject({ status: 401, type: 'invalid_request_error', param: null, code: 'invalid_api_key' });
+      expect(error.requestID).toMatch(/^req_/);
+    }
+  }
+  expect(await api.storedFiles()).toEqual(before);
+
+  for (const path of ['/v1/models', '/V1/models', '/v1/', '/v1/nothing', `/v1/files/${file.id}/content`]) {
+    expect([path, await api.refused(path)]).toMatchObject([
+      path,
+      { status: 401, message: /didn't provide an API key/ },
+    ]);
+  }
+  for (const authorization of [`Basic ${created.out.trim()}`, 'Bearer', 'Bearer ', `Bearer a ${created.out.trim()}`]) {
+    expect(await api.refused('/v1/models', { headers: { authorization } })).toMatchObject({ status: 401 });
+  }
+  const refused = await fetch(`${api.url}/v1/models`);
+  expect(refused.headers.get('www-authenticate')).toBe('Bearer');
+  for (const path of ['/health', '/docs', '/docs/openapi.json']) expect((await fetch(api.url + path)).status).toBe(200);
+});
+
+it('are taken by the command line from LONGHAUL_API_KEY, listed without themselves, and revoked', async () => {
+  const { id, key } = await create('phone');
+  expect(await longhaul(['ls'])).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^longhaul: You didn't provide/),
+  });
+  expect(await longhaul(['ls'], { LONGHAUL_API_KEY: key })).toMatchObject({ code: 0, err: '' });
+  const { out } = await longhaul(['keys', 'ls', '--json']);
+  expect(out).not.toContain(key);
+  const listed = JSON.parse(out) as { id: string; name: string; last_used_at: number }[];
+  expect(listed.map(({ name }) => name).sort()).toEqual(['laptop', 'phone']);
+  expect(listed.find((one) => one.id === id)).toEqual({
+    id,
+    name: 'phone',
+    created_at: expect.any(Number),
+    last_used_at: expect.any(Number),
+  });
+
+  expect(await longhaul(['keys', 'revoke', id])).toEqual({ code: 0, out: `${id} revoked\n`, err: '' });
+  expect(await longhaul(['keys', 'revoke', id])).toMatchObject({ code: 1, err: expect.stringMatching(/no key/) });
+  expect(await errorOf(clientWith(key).models.list())).toBeInstanceOf(AuthenticationError);
+  const wrong = [['create'], ['create', ' '], ['create', 'n'.repeat(65)], ['cut']];
+  for (const result of await Promise.all(wrong.map((args) => longhaul(['keys', ...args])))) {
+    expect(result).toEqual({ code: 2, out: '', err: expect.stringMatching(/^longhaul: [^\n]*\n$/) });
+  }
+  const nobody = { REDIS_URL: `redis://127.0.0.1:${await freePort()}` };
+  expect(await longhaul(['keys', 'ls'], nobody)).toMatchObject({
+    code: 3,
+    err: expect.stringMatching(/^longhaul: Redis at redis:[^\n]*ECONNREFUSED[^\n]*\n$/),
+  });
+});
+
+it('are needed where others can reach the service, even when the last one is revoked', async () => {
+  const open = await startApi({ ...api.environment, LONGHAUL_HOST: OPEN_HOST });
+  const { key } = await create('last');
+  expect((await clientWith(key, open.url).models.list()).data).toHaveLength(1);
+  const all = JSON.parse((await longhaul(['keys', 'ls', '--json'])).out) as { id: string }[];
+  await Promise.all(all.map(({ id }) => longhaul(['keys', 'revoke', id])));
+  expect(await errorOf(clientWith(key, open.url).models.list())).toBeInstanceOf(AuthenticationError);
+  expect((await clientWith('anything').models.list()).data).toHaveLength(1);
+  await open.process.kill('SIGTERM');
+});
