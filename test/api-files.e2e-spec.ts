@@ -117,6 +117,13 @@ describe('files', () => {
     ['two files', form(['file', jsonl], ['file', jsonl], ['purpose', 'batch']), 400, 'file', 'invalid_value'],
     ['a file in another field', form(['purpose', 'batch'], ['document', jsonl]), 400, 'document', 'unknown_parameter'],
     ['an unknown field', form(['file', jsonl], ['purpose', 'batch'], ['size', '3']), 400, 'size', 'unknown_parameter'],
+    [
+      'a field that every object has',
+      form(['file', jsonl], ['purpose', 'batch'], ['__proto__[x]', '1']),
+      400,
+      '__proto__',
+      'unknown_parameter',
+    ],
     ['a long field', form(['purpose', 'x'.repeat(2000)], ['file', jsonl]), 400, 'purpose', 'invalid_value'],
     ['another anchor', expiring('now', '3600'), 400, 'expires_after.anchor', 'invalid_value'],
     ['an expiry too soon', expiring('created_at', '3599'), 400, 'expires_after.seconds', 'invalid_value'],
@@ -143,6 +150,13 @@ describe('files', () => {
     expect(error.message).toContain(status === 413 ? '2000000 bytes' : param);
     await until(async () => (await api.storedFiles()).join() === before.join());
     expect(await api.redis.keys('longhaul:{files}:record:*')).toHaveLength(before.length);
+  });
+
+  it('refuses a query and leaves nothing behind', async () => {
+    const before = await finished();
+    const init = { method: 'POST', body: form(['purpose', 'batch'], ['file', jsonl]) };
+    expect(await api.refused('/v1/files?size=3', init)).toMatchObject({ status: 400, param: 'size' });
+    await until(async () => (await api.storedFiles()).join() === before.join());
   });
 
   it.each([

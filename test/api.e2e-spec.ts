@@ -91,6 +91,15 @@ describe('batches', () => {
       param: 'why',
       code: 'unknown_parameter',
     });
+    for (const [body, type] of [
+      ['[]', 'application/json'],
+      ['[1]', 'application/json'],
+      ['why', 'text/plain'],
+    ] as const) {
+      expect(await api.refusedPost(`/v1/batches/${id}/cancel`, body, type)).toMatchObject({ status: 400, param: null });
+    }
+    const own = await api.refusedPost(`/v1/batches/${id}/cancel`, '{"__proto__":1}');
+    expect(own).toMatchObject({ status: 400, param: '__proto__', code: 'unknown_parameter' });
     expect(await errorOf(api.client.files.delete(input_file_id))).toMatchObject({ status: 409 });
   });
 
@@ -134,9 +143,30 @@ describe('batches', () => {
     const wrong = await errorOf(api.client.batches.create({ ...BATCH, input_file_id: document }));
     expect(wrong).toMatchObject({ status: 400, param: 'input_file_id', code: 'invalid_value' });
     expect(wrong.message).toContain("has purpose 'user_data'");
-    for (const path of [`batches/${document}`, `files/${document}`, 'models', `models/${MODEL}`, 'jobs/batch_none']) {
-      const strange = await api.refused(`/v1/${path}?expand=all`);
+    for (const path of [
+      ...['health', 'v1/models', `v1/models/${MODEL}`, `v1/batches/${document}`, 'v1/jobs/batch_none'],
+      ...[
+        'v1/jobs/batch_none/events',
+        'v1/jobs/batch_none/results',
+        `v1/files/${document}`,
+        `v1/files/${document}/content`,
+      ],
+    ]) {
+      const strange = await api.refused(`/${path}?expand=all`);
       expect(strange).toMatchObject({ status: 400, param: 'expand', code: 'unknown_parameter' });
+    }
+    const bodies = {
+      batches: { ...BATCH, input_file_id: document },
+      jobs: { documents: [document], questions: ['?'] },
+    };
+    const posts = { ...bodies, 'batches/batch_none/cancel': {}, 'chat/completions': QUESTION, completions: {} };
+    for (const [path, body] of Object.entries(posts)) {
+      const strange = await api.refusedPost(`/v1/${path}?expand=all`, JSON.stringify(body));
+      expect(strange).toMatchObject({ status: 400, param: 'expand', code: 'unknown_parameter' });
+    }
+    for (const name of ['constructor', '__proto__']) {
+      const strange = await api.refused(`/v1/batches?${name}=1`);
+      expect(strange).toMatchObject({ status: 400, param: name, code: 'unknown_parameter' });
     }
     for (const id of ['batch_none', 'unfinished', document, '__proto__']) {
       expect(await errorOf(api.client.batches.retrieve(id))).toMatchObject({

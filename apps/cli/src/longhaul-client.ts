@@ -204,7 +204,8 @@ function refusal(status: number, text: string): ServiceError {
   const exitCode = AWAY.includes(status) ? EXIT.unreachable : EXIT.failed;
   try {
     const { error } = JSON.parse(text) as { error: { message: string; code: string | null } };
-    return new ServiceError(error.message, exitCode, error.code);
+    const hint = error.code === 'invalid_api_key' ? ' This command sends the one in LONGHAUL_API_KEY.' : '';
+    return new ServiceError(`${error.message}${hint}`, exitCode, error.code);
   } catch {
     return new ServiceError(`The service answered with status ${status} and no error that could be read.`, exitCode);
   }

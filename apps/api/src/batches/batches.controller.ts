@@ -1,6 +1,6 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, UseGuards } from '@nestjs/common';
 import { NoFieldsDto } from '../errors/no-fields.dto.js';
-import { JsonBodyGuard } from '../errors/validation.js';
+import { JsonBodyGuard, NoBodyGuard } from '../errors/validation.js';
 import { toBatchObject } from './batch-object.js';
 import { BatchesService } from './batches.service.js';
 import { CreateBatchDto } from './create-batch.dto.js';
@@ -14,7 +14,7 @@ export class BatchesController {
   @Post()
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
-  async create(@Body() request: CreateBatchDto) {
+  async create(@Body() request: CreateBatchDto, @Query() _query: NoFieldsDto) {
     return toBatchObject(await this.batches.create(request));
   }
 
@@ -39,8 +39,9 @@ export class BatchesController {
 
   /** Ends a batch early; what is answered already stays. */
   @Post(':id/cancel')
+  @UseGuards(NoBodyGuard)
   @HttpCode(200)
-  async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto) {
+  async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto, @Query() _query: NoFieldsDto) {
     return toBatchObject(await this.batches.cancel(id));
   }
 }

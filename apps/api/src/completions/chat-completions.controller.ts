@@ -1,12 +1,14 @@
 import { ChatCompletionDto, parseChatCompletion } from '@app/batches';
 import { Config } from '@app/config';
-import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
-import { ApiBody } from '@nestjs/swagger';
+import { Body, Controller, HttpCode, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
+import { ApiBody, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
 import { type ChunkFormat, chunkFrame } from './stream-chunks.js';
 
+@ApiTags('Chat completions')
 @Controller('v1/chat/completions')
 export class ChatCompletionsController {
   private readonly endpoint: CompletionEndpoint = {
@@ -27,7 +29,12 @@ export class ChatCompletionsController {
   @ApiBody({ type: ChatCompletionDto })
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
-  async create(@Body() body: object, @Req() request: Request, @Res() response: Response): Promise<void> {
+  async create(
+    @Body() body: object,
+    @Query() _query: NoFieldsDto,
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
     await this.completions.answer(this.endpoint, body, request, response);
   }
 

@@ -7,14 +7,16 @@ import {
   totalUsage,
 } from '@app/batches';
 import { Config } from '@app/config';
-import { Body, Controller, HttpCode, Post, Req, Res, UseGuards } from '@nestjs/common';
-import { ApiBody } from '@nestjs/swagger';
+import { Body, Controller, HttpCode, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
+import { ApiBody, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import { JsonBodyGuard } from '../errors/validation.js';
 import { type CompletionEndpoint, Completions } from './completions.service.js';
 import { type ChunkFormat, chunkFrame } from './stream-chunks.js';
 
 /** OpenAI's older endpoint: text goes on, without roles or a chat template. */
+@ApiTags('Completions')
 @Controller('v1/completions')
 export class TextCompletionsController {
   private readonly endpoint: CompletionEndpoint = {
@@ -38,7 +40,12 @@ export class TextCompletionsController {
   @ApiBody({ type: TextCompletionDto })
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
-  async create(@Body() body: object, @Req() request: Request, @Res() response: Response): Promise<void> {
+  async create(
+    @Body() body: object,
+    @Query() _query: NoFieldsDto,
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
     await this.completions.answer(this.endpoint, body, request, response);
   }
 

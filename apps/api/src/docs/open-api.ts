@@ -10,6 +10,14 @@ const ALWAYS = [500, 503];
 const ASKED = [401, 429];
 /** The name of the API keys among the security schemes. */
 const KEY = 'apiKey';
+/** The header of every POST. */
+const IDEMPOTENCY = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  schema: { type: 'string', maxLength: 255 },
+  description: 'The same request under the same key is done once; sent again within 24 hours, it gets the same answer.',
+} as const;
 const METHODS = ['get', 'post', 'delete'] as const;
 
 /** Serves the OpenAPI document at /docs/openapi.json, and for people at /docs; that page loads nothing from elsewhere. */
@@ -29,7 +37,12 @@ export function serveDocs(app: NestExpressApplication): void {
     )
     .build();
   const document = completed(SwaggerModule.createDocument(app, config));
-  SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs/openapi.json' });
+  SwaggerModule.setup('docs', app, document, {
+    jsonDocumentUrl: 'docs/openapi.json',
+    customSiteTitle: 'Longhaul API',
+    customCss: '.swagger-ui .topbar { display: none }',
+    swaggerOptions: { defaultModelsExpandDepth: 0, persistAuthorization: true },
+  });
 }
 
 /** What classes and comments say of the requests, with what they cannot say, and the responses. */
@@ -57,6 +70,7 @@ function completed(document: OpenAPIObject): OpenAPIObject {
         // Queries have a value for what is left out.
         if ('in' in parameter && parameter.in === 'query') parameter.required = false;
       }
+      if (method === 'post') operation.parameters = [...(operation.parameters ?? []), IDEMPOTENCY];
       const body = operation.requestBody as { content: Record<string, { example?: unknown }> } | undefined;
       if (route.request !== undefined && body?.content['application/json']) {
         body.content['application/json'].example = route.request;
@@ -97,16 +111,23 @@ function responsesOf(
       { schema, ...(i === 0 && response !== undefined && { example: response }) },
     ]),
   );
-  const refusal = { 'application/json': { schema: ref('Error') } };
+  const refusal = (status?: number) => ({
+    'application/json': { schema: ref('Error'), ...(status !== undefined && { example: exampleRefusal(status) }) },
+  });
   return {
     200: { description, content },
     ...(also && { [also.status]: { description: also.description, content } }),
     ...Object.fromEntries(
       [...refusals, ...always.filter((status) => status !== also?.status)].map((status) => [
         status,
-        { description: REFUSALS[status], content: refusal },
+        { description: REFUSALS[status], content: refusal(status) },
       ]),
     ),
-    default: { description: "OpenAI's error body.", content: refusal },
+    default: { description: "OpenAI's error body.", content: refusal() },
   };
+}
+
+function exampleRefusal(status: number): object {
+  const type = status >= 500 ? 'server_error' : status === 429 ? 'requests' : 'invalid_request_error';
+  return { error: { message: REFUSALS[status], type, param: status === 400 ? 'model' : null, code: null } };
 }

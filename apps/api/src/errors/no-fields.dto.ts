@@ -1,2 +1,2 @@
-/** Body of a request that takes none: no body, or an empty object. */
+/** Query of a request that takes none, and the body of one that takes none: nothing, or an empty object. */
 export class NoFieldsDto {}

@@ -22,6 +22,7 @@ export class RequestPipe extends ValidationPipe {
 
   /** Throws an `ApiError` about the first bad field, in the request's own order. */
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (typeof value === 'object' && value !== null) assertOwnNames(value);
     try {
       return await super.transform(value, metadata);
     } catch (error) {
@@ -61,13 +62,31 @@ export class JsonBodyGuard implements CanActivate {
     if (body === undefined) {
       throw ApiError.invalid('The request needs a JSON body, sent with the header content-type: application/json.');
     }
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-      throw ApiError.invalid('The body must be a JSON object.');
-    }
+    assertObject(body);
     if (isTooDeep(body)) throw ApiError.tooDeep();
     assertOwnNames(body);
     const broken = brokenTextAt(body);
     if (broken !== undefined) throw ApiError.brokenText(broken);
     return true;
   }
+}
+
+/** Refuses a body where a request takes none; an empty JSON object says as little as none. */
+@Injectable()
+export class NoBodyGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { body, headers } = context.switchToHttp().getRequest<Request>() as Request & { body: unknown };
+    if (body !== undefined) {
+      assertObject(body);
+      return true;
+    }
+    const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+    if (!isEmpty) throw ApiError.invalid('The request takes no body. Leave it out.', null, 'invalid_content_type');
+    return true;
+  }
+}
+
+function assertObject(body: unknown): asserts body is object {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return;
+  throw ApiError.invalid('The body must be a JSON object.');
 }

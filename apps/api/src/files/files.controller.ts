@@ -16,7 +16,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { FileInterceptor } from '@nestjs/platform-express';
-import { ApiConsumes } from '@nestjs/swagger';
+import { ApiConsumes, ApiHeader } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import type { UploadedBlob } from './blob-upload.js';
@@ -37,7 +37,7 @@ export class FilesController {
   @HttpCode(200)
   @UseGuards(MultipartGuard)
   @UseInterceptors(FileInterceptor('file'))
-  async create(@UploadedFile() upload: unknown, @Body() fields: CreateFileDto) {
+  async create(@UploadedFile() upload: unknown, @Body() fields: CreateFileDto, @Query() _query: NoFieldsDto) {
     return toFileObject(await this.files.create(upload as UploadedBlob | undefined, fields));
   }
 
@@ -60,11 +60,13 @@ export class FilesController {
     return { id, object: 'file', deleted: true };
   }
 
-  /** Always a download: what a client uploaded must never run as a page of this origin. */
+  /** The bytes of a file, as a download: what a client uploaded must never run as a page of this origin. */
   @Get(':id/content')
+  @ApiHeader({ name: 'Range', required: false, description: 'A part of it, such as bytes=0-99.' })
   @Header('x-content-type-options', 'nosniff')
   async content(
     @Param('id') id: string,
+    @Query() _query: NoFieldsDto,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
   ): Promise<StreamableFile> {

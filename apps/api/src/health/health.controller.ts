@@ -1,5 +1,6 @@
-import { Controller, Get, Res } from '@nestjs/common';
+import { Controller, Get, Query, Res } from '@nestjs/common';
 import type { Response } from 'express';
+import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import { HealthService } from './health.service.js';
 
 @Controller('health')
@@ -8,7 +9,7 @@ export class HealthController {
 
   /** Whether Redis and workers are there; 503 where not. */
   @Get()
-  async get(@Res({ passthrough: true }) response: Response) {
+  async get(@Query() _query: NoFieldsDto, @Res({ passthrough: true }) response: Response) {
     const health = await this.health.check();
     response.status(health.status === 'ok' ? 200 : 503);
     return health;

@@ -18,7 +18,7 @@ import { ListBatchesQuery } from '../batches/list-batches.query.js';
 import { clientGone, sendEvents } from '../completions/event-stream.js';
 import { NoFieldsDto } from '../errors/no-fields.dto.js';
 import { errorResponse } from '../errors/openai-exception.filter.js';
-import { JsonBodyGuard } from '../errors/validation.js';
+import { JsonBodyGuard, NoBodyGuard } from '../errors/validation.js';
 import { CreateJobDto } from './create-job.dto.js';
 import { toJobObject } from './job-object.js';
 import { JobResultsQuery } from './job-results.query.js';
@@ -39,7 +39,7 @@ export class JobsController {
   @Post()
   @UseGuards(JsonBodyGuard)
   @HttpCode(200)
-  async create(@Body() request: CreateJobDto) {
+  async create(@Body() request: CreateJobDto, @Query() _query: NoFieldsDto) {
     return toJobObject(await this.jobs.create(request));
   }
 
@@ -64,14 +64,20 @@ export class JobsController {
 
   /** Ends a job early; what is answered already stays. */
   @Post(':id/cancel')
+  @UseGuards(NoBodyGuard)
   @HttpCode(200)
-  async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto) {
+  async cancel(@Param('id') id: string, @Body() _body: NoFieldsDto, @Query() _query: NoFieldsDto) {
     return toJobObject(await this.batches.cancel(id));
   }
 
-  /** Server-sent events: the job, each item as it finishes, the job as it ended, `[DONE]`. */
+  /** Server-sent events: the job, each item as it finishes, the job as it ended, [DONE]. */
   @Get(':id/events')
-  async events(@Param('id') id: string, @Req() request: Request, @Res() response: Response): Promise<void> {
+  async events(
+    @Param('id') id: string,
+    @Query() _query: NoFieldsDto,
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
     const events = this.results.events(id, clientGone(response));
     await sendEvents(response, events, (error) => errorResponse(error, request).toBody());
   }
