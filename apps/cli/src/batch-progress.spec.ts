@@ -32,6 +32,12 @@ it('counts rates and the time left from what has moved since it began to look', 
     '20/40 items  2 failed  0.50 items/s  about 0:40 left',
     '20/40 items  2 failed  about 0:40 left',
   ]);
+  progress.update(batch('in_progress', 18, 2, 820), 35_000, 0);
+  expect(progress.texts).toEqual([
+    'in progress  20/40 items  2 failed  no worker is connected',
+    '20/40 items  2 failed  no worker is connected',
+    'no worker is connected',
+  ]);
   progress.update(batch('completed', 38, 2, 1300), 55_000);
   expect(progress.texts[0]).toBe('completed  40/40 items  2 failed  0.60 items/s  16 tokens/s');
   expect(progress.texts.at(-1)).toBe('completed  40/40 items  2 failed');

@@ -4,7 +4,7 @@ import { LiveLine } from './live-line.js';
 import type { Batch } from './longhaul-client.js';
 import { oneLine } from './plain-text.js';
 import { printJson, type Service } from './service.js';
-import { watchedBatch } from './watched-batch.js';
+import { ENDED, watchedBatch } from './watched-batch.js';
 
 /**
  * Shows how a batch goes until it has ended: a bar on a terminal, lines elsewhere, the Batch object at every change for
@@ -23,9 +23,12 @@ export async function follow(
   try {
     for await (const batch of watchedBatch(client, id, signal)) {
       last = batch;
-      progress.update(batch, performance.now());
       const text = JSON.stringify(batch);
-      if (!json) line.show(progress.share, progress.texts, `${batch.status} ${Math.floor(progress.share * 100)}`);
+      // Nothing has moved: perhaps nobody is there to move it.
+      const workers = text === printed && !ENDED.includes(batch.status) ? await client.workers() : undefined;
+      progress.update(batch, performance.now(), workers);
+      const news = `${batch.status} ${Math.floor(progress.share * 100)}${workers === 0 ? ' alone' : ''}`;
+      if (!json) line.show(progress.share, progress.texts, news);
       else if (text !== printed && out === process.stdout) printJson(batch);
       printed = text;
     }

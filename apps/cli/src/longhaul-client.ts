@@ -44,6 +44,11 @@ export interface Model {
   readonly owned_by: string;
 }
 
+/** What the commands read of the service's health. */
+interface Health {
+  readonly workers?: number;
+}
+
 /** One page of a list. */
 export interface Page<T> {
   readonly data: readonly T[];
@@ -95,6 +100,17 @@ export class LonghaulClient {
 
   async models(): Promise<readonly Model[]> {
     return (await this.json<Page<Model>>('GET', '/models')).data;
+  }
+
+  /** How many workers are connected; undefined where nobody can tell. */
+  async workers(): Promise<number | undefined> {
+    try {
+      const { workers } = (await (await fetch(`${this.url}/health`, { signal: this.signal })).json()) as Health;
+      return workers;
+    } catch {
+      this.signal.throwIfAborted();
+      return undefined;
+    }
   }
 
   upload(name: string, content: Blob, purpose: 'batch' | 'user_data'): Promise<StoredFile> {

@@ -94,6 +94,9 @@ async function submit(inputs: readonly string[], options: SubmitOptions, command
   if (!service.json) console.log(batch.id);
   else if (!options.watch) printJson(batch);
   if (!options.watch) {
+    if (!service.json && (await service.client.workers()) === 0) {
+      console.error('No worker is connected: the batch waits until one is.');
+    }
     if (process.stdout.isTTY && process.stderr.isTTY && !service.json)
       console.error(`${LONGHAUL} watch shows how it goes, ${LONGHAUL} results its answers.`);
     return;
