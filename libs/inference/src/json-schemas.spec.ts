@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
-import { KEYWORDS } from '@app/json-grammar';
+import { jsonGrammar, KEYWORDS, SchemaError } from '@app/json-grammar';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
@@ -42,6 +42,17 @@ const isBroken = (token: number): boolean => gguf.tokenizer.decode([token]).incl
 /** Whether a schema lets a text be written and ended. */
 const accepts = async (schema: unknown, text: string, strict = true) =>
   canBeWritten(text, await open(schema, strict), gguf.tokenizer);
+
+/** Whether a `oneOf` is in it whose schemas cannot be told apart. */
+function isRefusedOneOf(schema: unknown, strict: boolean): boolean {
+  try {
+    jsonGrammar(schema, strict);
+    return false;
+  } catch (error) {
+    if (error instanceof SchemaError && error.path.endsWith('.oneOf')) return true;
+    throw error;
+  }
+}
 
 /** What a model writes that chooses at random among the tokens it may, in a hurry to end. */
 async function written(schema: unknown, strict: boolean, random: () => number): Promise<string> {
@@ -172,6 +183,19 @@ const CASES: readonly (readonly [
   ['multipleOf', { ...number, multipleOf: 2.5, minimum: -5, maximum: 5 }, ['-2.5', '0', '5'], ['1', '7.5']],
   ['multipleOf', { ...integer, multipleOf: 15, minimum: 1, maximum: 60 }, ['15', '60'], ['0', '20', '75']],
   ['anyOf', { anyOf: [integer, { type: 'array', items: integer }] }, ['1', '[1]'], ['"1"', '[[1]]']],
+  [
+    'oneOf',
+    {
+      oneOf: [
+        { type: 'null' },
+        { type: 'object', properties: { kind: { const: 'a' }, n: integer }, required: ['kind', 'n'] },
+        { type: 'object', properties: { kind: { const: 'b' } }, required: ['kind'] },
+      ],
+      discriminator: { propertyName: 'kind' },
+    },
+    ['null', '{"kind": "a", "n": 1}', '{"kind": "b"}'],
+    ['{"kind": "a"}', '{"kind": "c"}', '1'],
+  ],
   ['allOf', { allOf: [{ $ref: '#/$defs/a' }], $defs: { a: { enum: [1, 2] } } }, ['1', '2'], ['3']],
   [
     '$ref',
@@ -197,7 +221,17 @@ describe('an answer that is held to a schema', () => {
   });
 
   test('has a case here for every keyword that says anything', () => {
-    const annotations = ['title', 'description', 'default', 'examples', 'deprecated', '$schema', '$id', '$comment'];
+    const annotations = [
+      'title',
+      'description',
+      'default',
+      'examples',
+      'deprecated',
+      '$schema',
+      '$id',
+      '$comment',
+      'discriminator',
+    ];
     expect(new Set([...CASES.map(([keyword]) => keyword), ...annotations])).toEqual(new Set(KEYWORDS));
   });
 
@@ -250,6 +284,7 @@ describe('an answer that is held to a schema', () => {
         maxItems: fc.integer({ min: 2, max: 4 }),
       }),
       fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
+      fc.array(tie('schema'), { minLength: 2, maxLength: 3 }).map((oneOf) => ({ oneOf })),
       fc
         .tuple(
           fc.dictionary(fc.constantFrom('a', 'ab', 'b', '"', 'é'), fc.tuple(tie('schema'), fc.boolean()), {
@@ -270,6 +305,7 @@ describe('an answer that is held to a schema', () => {
   test('follows schemas made of all that, strict or not', async () => {
     await fc.assert(
       fc.asyncProperty(schemas, fc.boolean(), seeds, async (schema, strict, seed) => {
+        fc.pre(!isRefusedOneOf(schema, strict));
         const text = await written(schema, strict, seededRandom(seed));
         const value: unknown = JSON.parse(text);
         expect({ text, errors: ajv.validate(schema, value) ? null : ajv.errors }).toEqual({ text, errors: null });

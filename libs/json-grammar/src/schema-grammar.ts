@@ -1,3 +1,4 @@
+import { Disjointness } from './disjoint.js';
 import {
   aliasCycle,
   all,
@@ -26,6 +27,8 @@ const MAX_DEPTH = 10;
 /** As OpenAI's, of a whole schema. */
 const MAX_ENUM_VALUES = 1000;
 const MAX_ITEMS = 1000;
+/** Of a property's name: where other properties may stand, each of its characters is a part of the grammar in the one before. */
+const MAX_NAME_LENGTH = 500;
 /** Characters of a whole schema, as JSON. */
 const MAX_LENGTH = 250_000;
 /** Of a whole grammar (`compileCost`): some 10 s, in which the engine does nothing else, once for each worker. */
@@ -34,11 +37,21 @@ const MAX_COST = 1000;
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
 type Type = (typeof TYPES)[number];
 
-/** They say nothing about what is valid. */
-const ANNOTATIONS = ['title', 'description', 'default', 'examples', 'deprecated', '$schema', '$id', '$comment'];
+/** They say nothing about what is valid; `discriminator` is OpenAPI's. */
+const ANNOTATIONS = [
+  'title',
+  'description',
+  'default',
+  'examples',
+  'deprecated',
+  '$schema',
+  '$id',
+  '$comment',
+  'discriminator',
+];
 const DEFINITIONS = ['$defs', 'definitions'];
 /** Each says all there is to say: nothing but annotations may stand beside it. */
-const ALONE = ['$ref', 'anyOf', 'allOf'];
+const ALONE = ['$ref', 'anyOf', 'oneOf', 'allOf'];
 /** Beside these only a type may stand. */
 const VALUES = ['enum', 'const'];
 const OF_TYPES = {
@@ -91,6 +104,7 @@ class SchemaConverter {
   /** Names of parts by what they are. */
   private readonly parts = new Map<string, string>();
   private readonly open: (() => void)[] = [];
+  private readonly disjointness: Disjointness;
   private properties = 0;
   private enumValues = 0;
 
@@ -98,6 +112,7 @@ class SchemaConverter {
     private readonly schema: unknown,
     private readonly strict: boolean,
   ) {
+    this.disjointness = new Disjointness((reference) => this.target(reference)?.schema, strict);
     this.rules.set('value', any(...TYPES.filter((type) => type !== 'integer').map((type) => this.anyOfType(type))));
     const member = all(STRING, text(': '), rule('value'));
     this.rules.set('object', all(text('{'), optional(all(member, repeat(all(SEPARATOR, member), 0))), text('}')));
@@ -183,19 +198,33 @@ class SchemaConverter {
     if (keyword === 'allOf' && value.length > 1) {
       throw new SchemaError(`${path}.allOf`, 'is supported with one schema only. Write what all of them say as one');
     }
-    return any(...value.map((option, i) => this.convert(option, { path: `${path}.${keyword}[${i}]`, depth })));
+    const options = value.map((option, i) => this.convert(option, { path: `${path}.${keyword}[${i}]`, depth }));
+    const both = keyword === 'oneOf' ? this.disjointness.overlap(value) : undefined;
+    if (both) {
+      const found = `is supported where no value follows two of its schemas; here one might follow [${both.join('] and [')}]`;
+      const help =
+        "Tell them apart by 'type', 'const' or 'enum', if need be of a property that both require, or say 'anyOf'";
+      throw new SchemaError(`${path}.oneOf`, `${found}. ${help}`);
+    }
+    return any(...options);
   }
 
   private reference(value: unknown, path: string): Expr {
-    const [, defs, name] = typeof value === 'string' ? (/^#\/(\$defs|definitions)\/(.+)$/.exec(value) ?? []) : [];
+    const target = this.target(value);
+    if (!target) throw new SchemaError(path, "must be '#' or the name of a definition: '#/$defs/name'");
+    return rule(this.definition(value as string, target.path, target.schema).name);
+  }
+
+  /** What a `$ref` names, and where that is. */
+  private target(reference: unknown): { readonly path: string; readonly schema: unknown } | undefined {
+    if (reference === '#') return { path: '', schema: this.schema };
+    const [, defs, name] =
+      typeof reference === 'string' ? (/^#\/(\$defs|definitions)\/(.+)$/.exec(reference) ?? []) : [];
     // RFC 6901: in a pointer, `/` and `~` are escaped.
     const key = name?.replaceAll('~1', '/').replaceAll('~0', '~');
     const found = defs && isRecord(this.schema) ? this.schema[defs] : undefined;
-    if (value === '#') return rule(this.definition('#', '', this.schema).name);
-    if (key === undefined || !isRecord(found) || !Object.hasOwn(found, key)) {
-      throw new SchemaError(path, "must be '#' or the name of a definition: '#/$defs/name'");
-    }
-    return rule(this.definition(value as string, `.${defs}.${key}`, found[key]).name);
+    if (key === undefined || !isRecord(found) || !Object.hasOwn(found, key)) return undefined;
+    return { path: `.${defs}.${key}`, schema: found[key] };
   }
 
   private definition(pointer: string, path: string, schema: unknown): { name: string } {
@@ -258,6 +287,10 @@ class SchemaConverter {
   private others(schema: Schema, names: readonly string[], place: Place): Expr | undefined {
     const asked = schema['additionalProperties'] ?? !this.strict;
     if (asked === false) return undefined;
+    if (names.some((name) => name.length > MAX_NAME_LENGTH)) {
+      const found = `must have names of at most ${MAX_NAME_LENGTH} characters, where there may be others`;
+      throw new SchemaError(`${place.path}.properties`, found);
+    }
     const value = this.convert(asked, deeper({ ...place, path: `${place.path}.additionalProperties` }));
     const name = names.length === 0 ? STRING : otherStrings(names, (expr) => this.define(expr));
     return this.define(all(name, text(': '), value));
