@@ -1,5 +1,5 @@
 import type { Tokenizer } from '../libs/gguf-model/src/index.js';
-import type { TokenConstraint } from '../libs/inference/src/json-constraint.js';
+import type { TokenConstraint } from '../libs/inference/src/token-constraint.js';
 import { allows } from '../libs/inference/src/token-mask.js';
 
 /** Whether a text can be written token by token under a constraint, which this uses up, and then ended. */

@@ -1,10 +1,10 @@
 import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
 import { BiasedPrediction } from './biased-prediction.js';
 import type { AnswerPiece, GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
-import type { TokenConstraint } from './json-constraint.js';
 import { tokenLogprobs } from './logprobs.js';
 import { createSampler, type Prediction, type Sampler } from './sampler.js';
 import { StopStrings } from './stop-strings.js';
+import type { TokenConstraint } from './token-constraint.js';
 import { MaskedPrediction } from './token-mask.js';
 
 /** What an answer is, without how long it took. */

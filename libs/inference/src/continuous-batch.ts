@@ -4,11 +4,11 @@ import type { DecodeRuns } from './decode-runs.js';
 import { EngineAbortedError } from './engine-errors.js';
 import type { AnswerPiece, GenerateRequest, Generation, SamplingOptions } from './engine-port.js';
 import type { HeldPrefix } from './held-prefix.js';
-import type { TokenConstraint } from './json-constraint.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
 import type { Prediction } from './sampler.js';
 import { roomFor, Tails } from './tails.js';
+import type { TokenConstraint } from './token-constraint.js';
 import type { Turns } from './turns.js';
 
 /** Most items that go on together: with more, a step takes longer almost in proportion, and all answers come later. */

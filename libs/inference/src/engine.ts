@@ -169,7 +169,7 @@ export class Engine implements EnginePort {
     this.checkContext(prefix.tokens + item.suffix.length, item.sampling.maxTokens);
     this.checkTail(item.suffix.length + item.sampling.maxTokens);
     const { json } = item.sampling;
-    const constraint = json && (await this.constraints.open(json));
+    const constraint = json && (await this.constraints.open(json, signal));
     try {
       return await this.batch.generate(prefix, item, signal, onPiece, constraint);
     } finally {
@@ -186,6 +186,7 @@ export class Engine implements EnginePort {
   async close(): Promise<void> {
     await this.batch.close();
     await this.compressing.close();
+    await this.constraints.close();
     this.held.clear();
     await this.sessions.close();
     await this.gguf.close();

@@ -29,7 +29,8 @@ describe('JSON constraints', () => {
     writeTinyGguf(modelPath, { contextLength: 2048, userDefinedTokens: ['{"', '<html>'] });
     gguf = await GgufModel.open(modelPath);
     engine = await Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1 });
-    constraints = new JsonConstraints(gguf.tokenizer);
+    // A thread cannot be started from TypeScript: all in this one.
+    constraints = new JsonConstraints(gguf.tokenizer, Number.POSITIVE_INFINITY);
   });
   afterAll(async () => {
     await engine.close();

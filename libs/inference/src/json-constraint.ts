@@ -1,86 +1,54 @@
 import type { Tokenizer } from '@app/gguf-model';
-import { jsonGrammar, SchemaError } from '@app/json-grammar';
-import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/web-xgrammar';
+import { type JsonGrammar, jsonGrammar, SchemaError } from '@app/json-grammar';
+import { ConstraintThreads } from './constraint-threads.js';
 import { UnusableSchemaError } from './engine-errors.js';
 import type { JsonFormat } from './engine-port.js';
-import { loadXGrammar, type XGrammar } from './xgrammar.js';
+import { GrammarLibrary } from './grammar-library.js';
+import type { TokenConstraint, Vocabulary } from './token-constraint.js';
 
-/** Compiled schemas that are kept, some hundred KB each. */
-const MAX_COMPILED = 32;
-/** Which tokens an answer may go on with. */
-export interface TokenConstraint {
-  /** A bit a token, from the lowest bit of the first number on: 1 where it may come next. Settled once `ready` is. */
-  readonly mask: Int32Array;
-  readonly ready: Promise<void>;
-  /** The answer goes on with `token`, one of those allowed. */
-  accept(token: number): void;
-  dispose(): void;
-}
+/** Grammars that cost more (`JsonGrammar`) are compiled elsewhere: some 0.3 s, in which this thread would do nothing else. */
+const COSTLY = 30;
+/** Schemas whose grammars are known; converting a large one takes half a second. */
+const MAX_KNOWN = 32;
 
-interface Loaded {
-  readonly library: XGrammar;
-  readonly compiler: GrammarCompiler;
-  readonly compiled: Map<string, CompiledGrammar>;
-}
-
-/** Makes constraints of JSON schemas, for one vocabulary. Loads the grammar engine (some 40 MB) when the first one is asked for. */
+/** Makes constraints of JSON schemas, for one vocabulary. */
 export class JsonConstraints {
-  private loaded: Promise<Loaded> | undefined;
+  private readonly library: GrammarLibrary;
+  private readonly threads: ConstraintThreads;
+  private readonly known = new Map<string, JsonGrammar>();
 
-  constructor(private readonly tokenizer: Tokenizer) {}
-
-  /** Rejects with `UnusableSchemaError` where the schema cannot be decoded by. */
-  async open(format: JsonFormat): Promise<TokenConstraint> {
-    this.loaded ??= this.load().catch((error: unknown) => {
-      this.loaded = undefined;
-      throw error;
-    });
-    const { library, compiler, compiled } = await this.loaded;
-    const key = `${format.strict}${format.schema}`;
-    let grammar = compiled.get(key);
-    compiled.delete(key);
-    const ebnf = grammar ?? ebnfOf(format);
-    try {
-      grammar = typeof ebnf === 'string' ? await compiler.compileGrammar(ebnf) : ebnf;
-    } catch {
-      // The library has stopped in the middle of something: whoever decodes by it may go on, but nothing new is begun in it.
-      this.loaded = undefined;
-      throw new UnusableSchemaError();
-    }
-    compiled.set(key, grammar);
-    for (const [oldest, old] of compiled) {
-      if (compiled.size <= MAX_COMPILED) break;
-      compiled.delete(oldest);
-      old.dispose();
-    }
-    const matcher = await library.GrammarMatcher.createGrammarMatcher(grammar);
-    const constraint = new GrammarConstraint(matcher, await matcher.getNextTokenBitmask());
-    if (constraint.mask.some((bits) => bits !== 0)) return constraint;
-    constraint.dispose();
-    throw new UnusableSchemaError();
+  /** @param costly what a grammar costs at least that is compiled in a thread of its own */
+  constructor(
+    tokenizer: Tokenizer,
+    private readonly costly = COSTLY,
+  ) {
+    const vocabulary = () => vocabularyOf(tokenizer);
+    this.library = new GrammarLibrary(vocabulary);
+    this.threads = new ConstraintThreads(vocabulary);
   }
 
-  private load(): Promise<Loaded> {
-    const { tokenizer } = this;
-    // Control tokens have no text, so that no grammar allows one but those that end the turn.
-    const vocabulary = Array.from({ length: tokenizer.vocabularySize }, (_, token) => tokenizer.byteLevelText(token));
-    return loadXGrammar(async (library) => {
-      const ends = [...tokenizer.endOfTurnTokens];
-      const info = await library.TokenizerInfo.createTokenizerInfo(
-        vocabulary,
-        'byte_level',
-        false,
-        vocabulary.length,
-        ends,
-      );
-      const compiler = await library.GrammarCompiler.createGrammarCompiler(info, false);
-      return { library, compiler, compiled: new Map() };
-    });
+  /** Rejects with `UnusableSchemaError` where the schema cannot be decoded by, and where `signal` is aborted with `EngineAbortedError`. */
+  async open(format: JsonFormat, signal?: AbortSignal): Promise<TokenConstraint> {
+    const { ebnf, cost } = this.grammarOf(format);
+    return cost >= this.costly ? this.threads.open(ebnf, signal) : this.library.open(ebnf);
+  }
+
+  async close(): Promise<void> {
+    await this.threads.close();
+  }
+
+  private grammarOf(format: JsonFormat): JsonGrammar {
+    const key = `${format.strict}${format.schema}`;
+    const grammar = this.known.get(key) ?? convert(format);
+    this.known.delete(key);
+    this.known.set(key, grammar);
+    if (this.known.size > MAX_KNOWN) this.known.delete(this.known.keys().next().value!);
+    return grammar;
   }
 }
 
 /** XGrammar converts schemas itself, but lets through some that it does not hold answers to: bounds of numbers, quotes in patterns. */
-function ebnfOf({ schema, strict }: JsonFormat): string {
+function convert({ schema, strict }: JsonFormat): JsonGrammar {
   try {
     return jsonGrammar(JSON.parse(schema), strict);
   } catch (error) {
@@ -88,29 +56,8 @@ function ebnfOf({ schema, strict }: JsonFormat): string {
   }
 }
 
-class GrammarConstraint implements TokenConstraint {
-  ready: Promise<void> = Promise.resolve();
-  private disposed = false;
-
-  constructor(
-    private readonly matcher: GrammarMatcher,
-    public mask: Int32Array,
-  ) {}
-
-  accept(token: number): void {
-    if (!this.matcher.acceptToken(token)) throw new Error(`the grammar does not allow the token ${token}`);
-    this.ready = this.look();
-    // Told to whoever waits for it; where the answer has ended nobody does.
-    this.ready.catch(() => undefined);
-  }
-
-  dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    this.matcher.dispose();
-  }
-
-  private async look(): Promise<void> {
-    if (!this.matcher.isTerminated() && !this.disposed) this.mask = await this.matcher.getNextTokenBitmask();
-  }
-}
+/** Control tokens have no text, so that no grammar allows one but those that end the turn. */
+const vocabularyOf = (tokenizer: Tokenizer): Vocabulary => ({
+  texts: Array.from({ length: tokenizer.vocabularySize }, (_, token) => tokenizer.byteLevelText(token)),
+  ends: [...tokenizer.endOfTurnTokens],
+});

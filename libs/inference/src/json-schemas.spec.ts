@@ -24,7 +24,8 @@ beforeAll(async () => {
   const modelPath = join(folder, 'tiny.gguf');
   writeTinyGguf(modelPath);
   gguf = await GgufModel.open(modelPath);
-  constraints = new JsonConstraints(gguf.tokenizer);
+  // A thread cannot be started from TypeScript: all in this one.
+  constraints = new JsonConstraints(gguf.tokenizer, Number.POSITIVE_INFINITY);
 });
 afterAll(async () => {
   await gguf?.close();

@@ -1,2 +1,2 @@
 export { SchemaError } from './schema-error.js';
-export { jsonGrammar, KEYWORDS } from './schema-grammar.js';
+export { type JsonGrammar, jsonGrammar, KEYWORDS } from './schema-grammar.js';
