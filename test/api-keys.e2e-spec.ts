@@ -111,6 +111,28 @@ it('are taken by the command line from LONGHAUL_API_KEY, listed without themselv
   });
 });
 
+it("are made in the Redis of 'npm start', which the command line finds", async () => {
+  const { startRedis } = (await import('../deploy/local/redis-server.mjs' as string)) as {
+    startRedis(binary: string, folder: string): Promise<{ stop(): Promise<void> }>;
+  };
+  const folder = join(api.environment['LONGHAUL_DATA_DIR']!, 'own');
+  const env = { REDIS_URL: '', LONGHAUL_DATA_DIR: folder };
+  const own = await startRedis(process.env['LONGHAUL_REDIS_SERVER'] || 'redis-server', join(folder, 'redis'));
+  try {
+    expect(await longhaul(['keys', 'create', 'first'], env)).toMatchObject({ code: 0 });
+    expect(await longhaul(['keys', 'ls'], env)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/never +first\n$/),
+    });
+  } finally {
+    await own.stop();
+  }
+  expect(await longhaul(['keys', 'ls'], env)).toMatchObject({
+    code: 3,
+    err: expect.stringMatching(/^longhaul: Longhaul does not run on [^\n]*\n$/),
+  });
+});
+
 it('are needed where others can reach the service, even when the last one is revoked', async () => {
   const open = await startApi({ ...api.environment, LONGHAUL_HOST: OPEN_HOST });
   const { key } = await create('last');

@@ -253,6 +253,8 @@ describe('requests that cannot be read', () => {
       const headers = { 'content-type': 'application/json' };
       const latin1 = { method: 'POST', headers, body: Buffer.from('{"model": "caf\xe9"}', 'latin1') };
       expect(await api.refused(path, latin1)).toMatchObject({ ...refused, code: 'invalid_encoding' });
+      const gzip = { method: 'POST', headers: { ...headers, 'content-encoding': 'gzip' }, body: '{}' };
+      expect(await api.refused(path, gzip)).toMatchObject({ ...refused, message: expect.stringContaining('gzip') });
     },
   );
 
@@ -262,6 +264,7 @@ describe('requests that cannot be read', () => {
       expect([400, 404]).toContain(error.status);
       expect(error).toMatchObject({ type: 'invalid_request_error' });
     }
+    expect(await api.refused('/v1/files/%ff')).toMatchObject({ status: 400, param: 'id', code: 'invalid_encoding' });
     expect(await api.refused('/v1/nothing?x=1')).toMatchObject({
       status: 404,
       message: 'Unknown request URL: GET /v1/nothing',

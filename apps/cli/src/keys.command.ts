@@ -1,8 +1,5 @@
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { KeysOptions } from './keys.js';
-
-const ROOT = join(import.meta.dirname, '../../../..');
 
 const EXAMPLES = `
 Keys are kept in Redis, by their SHA-256 alone: run this on the machine of the service, or with its REDIS_URL.
@@ -21,9 +18,9 @@ export function keysCommand(): Command {
     .addHelpText('after', EXAMPLES);
   const redis = [
     new Option('--redis <url>', "Redis of the service (default: the one of 'longhaul up')").env('REDIS_URL'),
-    new Option('--data-dir <dir>', "where 'longhaul up' keeps everything")
-      .env('LONGHAUL_DATA_DIR')
-      .default(join(ROOT, '.longhaul'), '.longhaul'),
+    new Option('--data-dir <dir>', "where 'longhaul up' keeps everything (default: .longhaul)").env(
+      'LONGHAUL_DATA_DIR',
+    ),
   ];
   const add = (name: string, description: string): Command => {
     const sub = command.command(name).description(description);

@@ -9,12 +9,13 @@ import { oneLine, shortTime, table } from './plain-text.js';
 import { printJson } from './service.js';
 
 const LOCAL_REDIS = join(import.meta.dirname, '../../../../deploy/local/redis-server.mjs');
+const HOME = join(import.meta.dirname, '../../../../.longhaul');
 const TIMEOUT_MS = 5000;
 
-/** Where the keys are. */
+/** Where the keys are; empty: not said. */
 export interface KeysOptions {
   readonly redis?: string;
-  readonly dataDir: string;
+  readonly dataDir?: string;
   readonly json?: true;
 }
 
@@ -59,7 +60,7 @@ export async function revokeKey(id: string, options: KeysOptions): Promise<void>
 }
 
 async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<void>): Promise<void> {
-  const url = options.redis ?? (await localRedis(options.dataDir));
+  const url = options.redis || (await localRedis(options.dataDir || HOME));
   const redis = new Redis(url, {
     lazyConnect: true,
     retryStrategy: () => null,

@@ -144,7 +144,7 @@ class JsonSchemaFormatDto {
   @IsString()
   description?: string;
 
-  /** Checked apart (`checkJsonSchema`). */
+  /** A JSON schema; docs/openai-compatibility.md lists its keywords. */
   @IsObject({ message: 'schema must be a JSON schema: an object' })
   schema!: object;
 

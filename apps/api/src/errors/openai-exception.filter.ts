@@ -87,6 +87,14 @@ function fromHttpException(thrown: HttpException, request: Request): ApiError {
   if (status === 404) {
     return ApiError.notFound(`Unknown request URL: ${request.method} ${request.path}`, null, 'unknown_url');
   }
+  // Express' own, of what it reads before any of ours.
+  if (thrown.message.startsWith('Failed to decode param')) {
+    return ApiError.invalid('The path must be UTF-8, percent-encoded.', 'id', 'invalid_encoding');
+  }
+  const coding = request.headers['content-encoding'];
+  if (status === 400 && coding !== undefined) {
+    return ApiError.invalid(`The body is not what its content-encoding says (${coding.slice(0, 100)}).`);
+  }
   return status >= 500
     ? ApiError.server(status, 'The server had an error while processing your request.')
     : new ApiError(status, 'invalid_request_error', thrown.message);
