@@ -68,7 +68,7 @@ it('are needed for everything under /v1 once there is one, and for nothing else'
   for (const path of ['/v1/models', '/V1/models', '/v1/', '/v1/nothing', `/v1/files/${file.id}/content`]) {
     expect([path, await api.refused(path)]).toMatchObject([
       path,
-      { status: 401, message: /didn't provide an API key/ },
+      { status: 401, message: expect.stringContaining("didn't provide an API key") },
     ]);
   }
   for (const authorization of [`Basic ${created.out.trim()}`, 'Bearer', 'Bearer ', `Bearer a ${created.out.trim()}`]) {
@@ -81,11 +81,9 @@ it('are needed for everything under /v1 once there is one, and for nothing else'
 
 it('are taken by the command line from LONGHAUL_API_KEY, listed without themselves, and revoked', async () => {
   const { id, key } = await create('phone');
-  expect(await longhaul(['ls'])).toMatchObject({
-    code: 1,
-    err: expect.stringMatching(/^longhaul: You didn't provide/),
-  });
-  expect(await longhaul(['ls'], { LONGHAUL_API_KEY: key })).toMatchObject({ code: 0, err: '' });
+  const [without, withIt] = await Promise.all([longhaul(['ls']), longhaul(['ls'], { LONGHAUL_API_KEY: key })]);
+  expect(without).toMatchObject({ code: 1, err: expect.stringMatching(/^longhaul: You didn't provide/) });
+  expect(withIt).toMatchObject({ code: 0, err: '' });
   const { out } = await longhaul(['keys', 'ls', '--json']);
   expect(out).not.toContain(key);
   const listed = JSON.parse(out) as { id: string; name: string; last_used_at: number }[];
@@ -98,17 +96,21 @@ it('are taken by the command line from LONGHAUL_API_KEY, listed without themselv
   });
 
   expect(await longhaul(['keys', 'revoke', id])).toEqual({ code: 0, out: `${id} revoked\n`, err: '' });
-  expect(await longhaul(['keys', 'revoke', id])).toMatchObject({ code: 1, err: expect.stringMatching(/no key/) });
   expect(await errorOf(clientWith(key).models.list())).toBeInstanceOf(AuthenticationError);
-  const wrong = [['create'], ['create', ' '], ['create', 'n'.repeat(65)], ['cut']];
-  for (const result of await Promise.all(wrong.map((args) => longhaul(['keys', ...args])))) {
-    expect(result).toEqual({ code: 2, out: '', err: expect.stringMatching(/^longhaul: [^\n]*\n$/) });
-  }
+
   const nobody = { REDIS_URL: `redis://127.0.0.1:${await freePort()}` };
-  expect(await longhaul(['keys', 'ls'], nobody)).toMatchObject({
-    code: 3,
-    err: expect.stringMatching(/^longhaul: Redis at redis:[^\n]*ECONNREFUSED[^\n]*\n$/),
-  });
+  const wrong: [args: string[], code: number, env?: NodeJS.ProcessEnv][] = [
+    [['revoke', id], 1],
+    [['create'], 2],
+    [['create', ' '], 2],
+    [['create', 'n'.repeat(65)], 2],
+    [['cut'], 2],
+    [['ls'], 3, nobody],
+  ];
+  const refused = await Promise.all(wrong.map(([args, , env]) => longhaul(['keys', ...args], env)));
+  for (const [i, [, code]] of wrong.entries()) {
+    expect(refused[i]).toEqual({ code, out: '', err: expect.stringMatching(/^longhaul: [^\n]*\n$/) });
+  }
 });
 
 it("are made in the Redis of 'npm start', which the command line finds", async () => {

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ApiKeys, NAME_LENGTH } from '@app/api-keys';
-import { isRedisUnavailable, RedisUnavailableError } from '@app/results';
 import { Redis } from 'ioredis';
 import { CliError, EXIT, UsageError } from './cli-error.js';
 import { LONGHAUL } from './command-name.js';
@@ -76,10 +75,10 @@ async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<vo
     await redis.connect();
     await use(new ApiKeys(redis));
   } catch (error) {
-    const cause = reason ?? error;
-    if (!isRedisUnavailable(error) && !isRedisUnavailable(cause)) throw error;
-    const { message } = new RedisUnavailableError(url, (cause as Error).message);
-    throw new CliError(message, EXIT.unreachable, 'unreachable');
+    if (error instanceof CliError) throw error;
+    const { message } = reason ?? (error as Error);
+    const found = `Redis at ${url.replace(/\/\/[^@/]*@/, '//***@')} cannot be used: ${message}.`;
+    throw new CliError(`${found} Is it the service's (REDIS_URL)?`, EXIT.unreachable, 'unreachable');
   } finally {
     redis.disconnect();
   }
