@@ -11,6 +11,7 @@ interface Media {
 }
 interface Operation {
   readonly summary?: string;
+  readonly operationId: string;
   readonly parameters: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
   readonly security?: readonly object[];
   readonly requestBody?: { readonly content: Record<string, Media> };
@@ -125,8 +126,9 @@ describe('the OpenAPI document', () => {
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
     ]);
-    for (const { name, summary, responses, parameters, security } of operations()) {
+    for (const { name, summary, operationId, responses, parameters, security } of operations()) {
       expect([name, summary]).toEqual([name, expect.stringMatching(/\w/)]);
+      expect([name, operationId]).toEqual([name, expect.stringMatching(/^[a-z]+[A-Z]\w+$/)]);
       for (const [status, { description, content }] of Object.entries(responses)) {
         expect([name, status, description]).toEqual([name, status, expect.stringMatching(/\w/)]);
         for (const { schema } of Object.values(content)) expect(Object.keys(schema)).not.toEqual([]);

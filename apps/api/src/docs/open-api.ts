@@ -1,6 +1,6 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { OPTIONAL, REQUEST_FIELDS, REQUIRED } from './request-schemas.js';
+import { INTEGERS, OPTIONAL, REQUEST_FIELDS, REQUIRED } from './request-schemas.js';
 import { RESPONSE_SCHEMAS, ref } from './response-schemas.js';
 import { type DocumentedRoute, REFUSALS, ROUTES } from './routes.js';
 
@@ -55,20 +55,27 @@ function completed(document: OpenAPIObject): OpenAPIObject {
     const required = schema.required?.filter((field) => !OPTIONAL[name]?.includes(field)) ?? [];
     schema.required = [...required, ...(REQUIRED[name] ?? [])];
   }
-  for (const schema of Object.values(schemas)) allowNull(schema);
+  for (const schema of Object.values(schemas)) {
+    allowNull(schema);
+    const { properties = {} } = schema as { properties?: Record<string, { type?: unknown }> };
+    for (const name of INTEGERS) if (properties[name]?.type === 'number') properties[name].type = 'integer';
+  }
   Object.assign(schemas, RESPONSE_SCHEMAS);
   for (const [path, item] of Object.entries(document.paths)) {
     for (const method of METHODS) {
       const operation = item[method];
       const route = ROUTES[`${method} ${path}`];
       if (!operation || !route) continue;
+      operation.operationId = route.id;
       const isOpen = !path.startsWith('/v1/');
       // Without a key as well: while there is none, none is asked for.
       if (!isOpen) operation.security = [{ [KEY]: [] }, {}];
       operation.responses = responsesOf(route, isOpen ? ALWAYS : [...ASKED, ...ALWAYS]) as typeof operation.responses;
       for (const parameter of operation.parameters ?? []) {
         // Queries have a value for what is left out.
-        if ('in' in parameter && parameter.in === 'query') parameter.required = false;
+        if (!('in' in parameter) || parameter.in !== 'query') continue;
+        parameter.required = false;
+        if (parameter.name === 'limit') parameter.schema = { ...parameter.schema, type: 'integer' };
       }
       if (method === 'post') operation.parameters = [...(operation.parameters ?? []), IDEMPOTENCY];
       const body = operation.requestBody as { content: Record<string, { example?: unknown }> } | undefined;

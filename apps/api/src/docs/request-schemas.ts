@@ -71,6 +71,18 @@ export const REQUEST_FIELDS: Readonly<Record<string, Readonly<Record<string, Jso
   },
 };
 
+/** Numbers that have to be whole, which TypeScript cannot tell; of completions also `logprobs`. */
+export const INTEGERS: readonly string[] = [
+  'best_of',
+  'logprobs',
+  'max_completion_tokens',
+  'max_tokens',
+  'n',
+  'seconds',
+  'seed',
+  'top_logprobs',
+];
+
 /** Fields that may be left out although their classes have a value for them. */
 export const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   CreateJobDto: ['completion_window'],

@@ -2,6 +2,8 @@ import { type JsonSchema, ref } from './response-schemas.js';
 
 /** What a route answers, and an example of what it is asked. */
 export interface DocumentedRoute {
+  /** The name that generated clients give it: OpenAI's, where they have the route. */
+  readonly id: string;
   /** By content type; several of one type are alternatives. */
   readonly answers: Readonly<Record<string, JsonSchema>>;
   readonly description: string;
@@ -104,31 +106,42 @@ const POST_BODY = [...BODY, 409, 422];
 /** Every route of the service. */
 export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
   'post /v1/files': {
+    id: 'createFile',
     answers: json('File'),
     description: 'The file as it is kept.',
     refusals: POST_BODY,
     response: FILE,
   },
   'get /v1/files': {
+    id: 'listFiles',
     answers: json('FileList'),
     description: 'A page of files.',
     refusals: [400],
     response: list(FILE),
   },
-  'get /v1/files/{id}': { answers: json('File'), description: 'The file.', refusals: [404], response: FILE },
+  'get /v1/files/{id}': {
+    id: 'retrieveFile',
+    answers: json('File'),
+    description: 'The file.',
+    refusals: [404],
+    response: FILE,
+  },
   'delete /v1/files/{id}': {
+    id: 'deleteFile',
     answers: json('DeletedFile'),
     description: 'It is gone.',
     refusals: [404, 409],
     response: { id: FILE.id, object: 'file', deleted: true },
   },
   'get /v1/files/{id}/content': {
+    id: 'downloadFile',
     answers: { 'application/octet-stream': { type: 'string', format: 'binary' } },
     description: 'Its bytes, as a download.',
     refusals: [404, 416],
     also: { status: 206, description: 'The part that `Range` asks for.' },
   },
   'post /v1/batches': {
+    id: 'createBatch',
     answers: json('Batch'),
     description: 'The batch, which is planned next.',
     refusals: [...POST_BODY, 404],
@@ -141,19 +154,28 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
     response: { ...BATCH, status: 'validating' },
   },
   'get /v1/batches': {
+    id: 'listBatches',
     answers: json('BatchList'),
     description: 'A page of batches.',
     refusals: [400],
     response: list(BATCH),
   },
-  'get /v1/batches/{id}': { answers: json('Batch'), description: 'The batch.', refusals: [404], response: BATCH },
+  'get /v1/batches/{id}': {
+    id: 'retrieveBatch',
+    answers: json('Batch'),
+    description: 'The batch.',
+    refusals: [404],
+    response: BATCH,
+  },
   'post /v1/batches/{id}/cancel': {
+    id: 'cancelBatch',
     answers: json('Batch'),
     description: 'The batch, which is ending.',
     refusals: [400, 404, 409],
     response: { ...BATCH, status: 'cancelling', cancelling_at: CREATED + 60 },
   },
   'post /v1/jobs': {
+    id: 'createJob',
     answers: json('Job'),
     description: 'The job, which is planned next.',
     refusals: [...POST_BODY, 404],
@@ -165,19 +187,28 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
     response: { ...JOB, status: 'validating' },
   },
   'get /v1/jobs': {
+    id: 'listJobs',
     answers: json('JobList'),
     description: 'A page of jobs and batches.',
     refusals: [400],
     response: list(JOB),
   },
-  'get /v1/jobs/{id}': { answers: json('Job'), description: 'The job.', refusals: [404], response: JOB },
+  'get /v1/jobs/{id}': {
+    id: 'retrieveJob',
+    answers: json('Job'),
+    description: 'The job.',
+    refusals: [404],
+    response: JOB,
+  },
   'post /v1/jobs/{id}/cancel': {
+    id: 'cancelJob',
     answers: json('Job'),
     description: 'The job, which is ending.',
     refusals: [400, 404, 409],
     response: { ...JOB, status: 'cancelling', cancelling_at: CREATED + 60 },
   },
   'get /v1/jobs/{id}/events': {
+    id: 'streamJobEvents',
     answers: {
       'text/event-stream': {
         oneOf: [ref('Job'), ref('JobItem')],
@@ -189,6 +220,7 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
     response: { object: 'job.item', index: 0, custom_id: ROW.custom_id, rows: [ROW] },
   },
   'get /v1/jobs/{id}/results': {
+    id: 'downloadJobResults',
     answers: {
       'application/jsonl': { ...ref('JobRow'), description: 'Each line.' },
       'application/json': { type: 'array', items: ref('JobRow') },
@@ -198,6 +230,7 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
     refusals: [400, 404],
   },
   'post /v1/chat/completions': {
+    id: 'createChatCompletion',
     answers: { ...json('ChatCompletion'), ...chunks('ChatCompletionChunk', 'a chunk') },
     description: 'The answer.',
     refusals: [...POST_BODY, 404, 504],
@@ -218,6 +251,7 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
     response: answer('chat.completion', { message: { role: 'assistant', content: 'Ann Lee.', refusal: null } }),
   },
   'post /v1/completions': {
+    id: 'createCompletion',
     answers: { ...json('Completion'), ...chunks('Completion', 'a part of it') },
     description: 'How the text goes on.',
     refusals: [...POST_BODY, 404, 504],
@@ -225,18 +259,21 @@ export const ROUTES: Readonly<Record<string, DocumentedRoute>> = {
     response: answer('text_completion', { text: ' Paris.' }),
   },
   'get /v1/models': {
+    id: 'listModels',
     answers: json('ModelList'),
     description: 'The one that is served.',
     refusals: [],
     response: { object: 'list', data: [{ id: MODEL, object: 'model', created: CREATED, owned_by: 'longhaul' }] },
   },
   'get /v1/models/{id}': {
+    id: 'retrieveModel',
     answers: json('Model'),
     description: 'The model.',
     refusals: [404],
     response: { id: MODEL, object: 'model', created: CREATED, owned_by: 'longhaul' },
   },
   'get /health': {
+    id: 'getHealth',
     answers: json('Health'),
     description: 'All is there.',
     refusals: [],
