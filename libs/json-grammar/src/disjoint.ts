@@ -23,6 +23,11 @@ export class Disjointness {
     private readonly strict: boolean,
   ) {}
 
+  /** Whether it gave up, as there was too much to compare. */
+  get gaveUp(): boolean {
+    return this.steps > MAX_STEPS;
+  }
+
   /** Positions of two schemas that one answer might follow; undefined where there are none. */
   overlap(schemas: readonly unknown[]): [number, number] | undefined {
     for (let i = 0; i < schemas.length; i++) {
@@ -33,7 +38,8 @@ export class Disjointness {
 
   /** @param references that were followed to come here: one that comes again would never end */
   private apart(a: unknown, b: unknown, references: readonly unknown[]): boolean {
-    if (++this.steps > MAX_STEPS || !isRecord(a) || !isRecord(b)) return false;
+    this.steps++;
+    if (this.gaveUp || !isRecord(a) || !isRecord(b)) return false;
     for (const [one, other] of [
       [a, b],
       [b, a],

@@ -52,6 +52,7 @@ describe('jsonGrammar', () => {
     ['.constructor', { constructor: 1 }, /not support/],
     ['.not', { not: string }, /not support/],
     ['.oneOf', { oneOf: [] }, /at least one/],
+    ['.oneOf', { oneOf: Array.from({ length: 900 }, (_, i) => ({ const: i })) }, /too large/],
     ['.oneOf', { oneOf: [string, number, { enum: [1, 'a'] }] }, /follow \[0\] and \[2\]/],
     ['.oneOf[1].$ref', { oneOf: [string, { $ref: '#/$defs/none' }] }, /definition/],
     ['.properties', { properties: { ['x'.repeat(9999)]: string }, additionalProperties: string }, /500 characters/],

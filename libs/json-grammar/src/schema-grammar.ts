@@ -208,6 +208,9 @@ class SchemaConverter {
     }
     const options = value.map((option, i) => this.convert(option, { path: `${path}.${keyword}[${i}]`, depth }));
     const both = keyword === 'oneOf' ? this.disjointness.overlap(value) : undefined;
+    if (this.disjointness.gaveUp) {
+      throw new SchemaError(`${path}.oneOf`, "is too large to tell its schemas apart. Say 'anyOf'");
+    }
     if (both) {
       const found = `is supported where no value follows two of its schemas; here one might follow [${both.join('] and [')}]`;
       const help =
