@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import OpenAI, { AuthenticationError, toFile } from 'openai';
@@ -32,8 +33,26 @@ const create = async (name: string): Promise<{ id: string; key: string }> =>
 const clientWith = (apiKey: string, url = api.url) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
 const openFor = (host: string) => new AppProcess('api', { ...api.environment, LONGHAUL_HOST: host, PORT: '0' });
 
+/** What `GET /v1/models` is answered with these headers, as a browser may send them. */
+async function statusFor(headers: Record<string, string>): Promise<number | undefined> {
+  const [response] = (await once(get(`${api.url}/v1/models`, { headers }), 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
+}
+
 it('needs none while there is none, on this machine alone', async () => {
   expect((await clientWith('anything').models.list()).data).toHaveLength(1);
+  const port = new URL(api.url).port;
+  const strangers: Record<string, string>[] = [
+    { host: `evil.example:${port}` },
+    { host: `0.0.0.0:${port}` },
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+  ];
+  for (const headers of strangers) expect([headers, await statusFor(headers)]).toEqual([headers, 401]);
+  for (const host of [`localhost:${port}`, '127.0.0.1', `[::1]:${port}`]) {
+    expect([host, await statusFor({ host, origin: `http://${host}` })]).toEqual([host, 200]);
+  }
   const open = openFor('0.0.0.0');
   expect(await open.exited()).toEqual({ code: 78, signal: null });
   expect(open.lines).toEqual([

@@ -1,11 +1,12 @@
 import { ApiKeys } from '@app/api-keys';
 import { ApiError } from '@app/batches';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { isLoopback } from '../loopback.js';
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /**
- * Lets requests through that carry one of the keys, and all of them while there is no key yet.
+ * Lets requests through that carry one of the keys; while there is no key yet, all that come from this machine.
  * @param always whether a key is needed even then, since others can reach the service
  */
 export function requireApiKey(keys: ApiKeys, always: boolean): RequestHandler {
@@ -14,20 +15,37 @@ export function requireApiKey(keys: ApiKeys, always: boolean): RequestHandler {
       const { authorization } = request.headers;
       const key = BEARER.exec(authorization ?? '')?.[1];
       const { any, valid } = await keys.check(key);
-      if (!valid && !any && !always) return next();
       if (valid) {
         // One spelling: clients are told apart by this header from here on.
         request.headers.authorization = `Bearer ${key}`;
         return next();
       }
+      const needed = any || always;
+      if (!needed && isLocal(request)) return next();
       response.setHeader('www-authenticate', 'Bearer');
-      throw ApiError.noValidKey(
-        authorization === undefined
-          ? "You didn't provide an API key. Send one in the header 'Authorization: Bearer lh-...'; 'longhaul keys create' makes one."
-          : "Incorrect API key provided. Send one that 'longhaul keys create' made, and that is not revoked, as 'Authorization: Bearer lh-...'.",
-      );
+      throw ApiError.noValidKey(needed ? (authorization === undefined ? NO_KEY : WRONG_KEY) : NOT_LOCAL);
     } catch (error) {
       next(error);
     }
   };
+}
+
+const NO_KEY =
+  "You didn't provide an API key. Send one in the header 'Authorization: Bearer lh-...'; 'longhaul keys create' makes one.";
+const WRONG_KEY =
+  "Incorrect API key provided. Send one that 'longhaul keys create' made, and that is not revoked, as 'Authorization: Bearer lh-...'.";
+const NOT_LOCAL =
+  'Without an API key this service answers requests to localhost or 127.0.0.1 alone, and none of a page of another site. ' +
+  "'longhaul keys create' makes a key.";
+
+/**
+ * Whether a request is meant for this machine. A page of another site could send one from a browser here too: then it names
+ * that site, as `Origin` or, where the site's name has been pointed here (DNS rebinding), as `Host`.
+ */
+function isLocal({ headers: { host, origin } }: Request): boolean {
+  return (host === undefined || isLocalAddress(`http://${host}`)) && (origin === undefined || isLocalAddress(origin));
+}
+
+function isLocalAddress(url: string): boolean {
+  return URL.canParse(url) && isLoopback(new URL(url).hostname.replace(/^\[(.*)\]$/, '$1'));
 }
