@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     const cache = await quantised.read(tokens.slice(0, half), []);
     const { vocabulary } = exact.shape;
     for (const [path, probe] of answering) {
-      const prefix = probe.compress(cache, createPolicy('full'), 1);
+      const prefix = await probe.compress(cache, createPolicy('full'), 1);
       const answered = await probe.forced(prefix, tokens.slice(half, half + 1), tokens.slice(half + 1));
       const behind = expected.subarray(half * vocabulary, half * vocabulary + answered.length);
       rows.push(row(path, text, behind, answered, answered.length / vocabulary));

@@ -64,15 +64,15 @@ describe('rows of one sample', () => {
     const [prefix, suffix] = [[...prompt.prefix], [...prompt.suffix]];
     const policy = namedPolicy(name, mode);
     const cache = await probe.read(prefix, policy.needs.attention);
-    if (policy.needs.attention.includes('questions')) {
-      await probe.scoreQuestions(cache, mode === 'seen' ? [suffix] : probe.standIns);
-    }
-    const full = probe.compress(cache, namedPolicy('full', 'seen'), 1);
+    const asked = policy.needs.attention.includes('questions')
+      ? await probe.scoreQuestions(cache, mode === 'seen' ? [suffix] : probe.standIns)
+      : undefined;
+    const full = await probe.compress(cache, namedPolicy('full', 'seen'), 1);
     const { tokens, finishReason } = await probe.greedy(full, suffix, 6);
     const answer = finishReason === 'stop' ? [...tokens, probe.gguf.tokenizer.endOfTurnTokens.at(-1)!] : tokens;
     const [exact, found] = [
       await probe.forced(full, suffix, answer),
-      await probe.forced(probe.compress(cache, policy, budget), suffix, answer),
+      await probe.forced(await probe.compress(cache, policy, budget, undefined, asked), suffix, answer),
     ];
     const size = probe.shape.vocabulary;
     let [kl, same] = [0, 0];

@@ -1,4 +1,4 @@
-import type { HeldPrefix, MergingRead, Probe, Reading, ReadingCache } from '@app/inference';
+import type { AskedRows, HeldPrefix, MergingRead, Probe, Reading, ReadingCache } from '@app/inference';
 import { divergence, heldBytes } from '@app/inference';
 import { type AttentionKind, createPolicy, type HeadCalibration, type Policy } from '@app/kv-policy';
 import { mean } from '../averages.js';
@@ -73,18 +73,18 @@ export async function* measureSample(
     }
     const questions = mode === 'seen' ? [reference.suffix] : probe.standIns;
     const asks = open.some(({ name }) => namedPolicy(name, mode).needs.attention.includes('questions'));
-    const askSeconds = asks ? await ask(probe, reference.cache, questions) : 0;
+    const askedFirst = asks ? await ask(probe, reference.cache, questions) : undefined;
     for (const { name, budget, reading } of open) {
       const policy = namedPolicy(name, mode);
       const scored = policy.needs.attention.includes('questions');
-      let [read, scoring]: [ReadPrefix, number] = [reference, scored ? askSeconds : 0];
+      let [read, asked]: [ReadPrefix, Asked | undefined] = [reference, scored ? askedFirst : undefined];
       if (reading === 'merging') {
         read = await readMerging(settings, reference, policy, budget, questions);
-        if (scored) scoring = await ask(probe, read.cache, questions);
+        if (scored) asked = await ask(probe, read.cache, questions);
       }
       const start = performance.now();
-      const held = probe.compress(read.cache, policy, budget, settings.calibration);
-      const seconds = (performance.now() - start) / 1000 + scoring;
+      const held = await probe.compress(read.cache, policy, budget, settings.calibration, asked?.rows);
+      const seconds = (performance.now() - start) / 1000 + (asked?.seconds ?? 0);
       const logits = await probe.forced(held, reference.suffix, reference.answer);
       const { kl, agreement } = divergence(reference.exact, logits, reference.answer.length);
       const { text } = await probe.greedy(held, reference.suffix, answerTokens);
@@ -144,11 +144,16 @@ async function timedRead(
   return { cache, prefillSeconds: (performance.now() - start) / 1000 };
 }
 
-/** Seconds that it took to run the questions over a cache for their attention. */
-async function ask(probe: Probe, cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<number> {
+/** What questions got of a cache, and how long they were run over it for that. */
+interface Asked {
+  readonly rows: AskedRows;
+  readonly seconds: number;
+}
+
+async function ask(probe: Probe, cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<Asked> {
   const start = performance.now();
-  await probe.scoreQuestions(cache, questions);
-  return (performance.now() - start) / 1000;
+  const rows = await probe.scoreQuestions(cache, questions);
+  return { rows, seconds: (performance.now() - start) / 1000 };
 }
 
 async function readReference(
@@ -159,7 +164,7 @@ async function readReference(
   { policies, modes }: MeasureSettings,
 ): Promise<Reference> {
   const read = await timedRead(probe, prefix, kindsNeeded(policies, modes));
-  const full = probe.compress(read.cache, createPolicy('full'), 1);
+  const full = await probe.compress(read.cache, createPolicy('full'), 1);
   const { tokens, text, finishReason } = await probe.greedy(full, suffix, answerTokens);
   const [endOfTurn] = probe.gguf.tokenizer.endOfTurnTokens.slice(-1);
   const answer = finishReason === 'stop' ? [...tokens, endOfTurn as number] : tokens;

@@ -16,19 +16,17 @@ const LEAST_ENTRIES = 50_000;
 export class CompressThreads {
   private readonly others: Worker[] = [];
 
-  /**
-   * @param threads that compress, the calling one included
-   * @param kvType of what they make
-   */
-  constructor(
-    private readonly threads: number,
-    private readonly kvType: KvType = 'f32',
-  ) {}
+  /** @param threads that compress, the calling one included */
+  constructor(private readonly threads: number) {}
 
-  /** What stays of each head, in order. The cache is used up. */
+  /**
+   * What stays of each head, in order. The cache is used up.
+   * @param kvType of what stays
+   */
   async compress(
     cache: ReadingCache,
     plan: Pick<ReadPlan, 'policy' | 'policyOptions' | 'entries'>,
+    kvType: KvType = 'f32',
   ): Promise<HeldHead[]> {
     const { shape, heads } = cache;
     const entries = heads.reduce((sum, head) => sum + head.entries, 0);
@@ -37,7 +35,7 @@ export class CompressThreads {
       (indices): HeadsToCompress => ({
         policy: { name: plan.policy.name, options: plan.policyOptions },
         headSize: shape.headSize,
-        kvType: this.kvType,
+        kvType,
         heads: indices.map((index) => ({ head: heads[index]!, allocated: plan.entries[index]! })),
       }),
     );

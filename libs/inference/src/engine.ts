@@ -1,5 +1,6 @@
 import { GgufModel } from '@app/gguf-model';
 import type { KvType, LlamaShape } from '@app/onnx-graph';
+import type { AskedRows } from './asked-rows.js';
 import type { StoredCache } from './cache-file.js';
 import { CacheFolder } from './cache-folder.js';
 import { calibrationPath, readCalibration } from './calibration-file.js';
@@ -20,12 +21,14 @@ import type {
   PrefillRequest,
   StoreRequest,
 } from './engine-port.js';
-import { type HeldPrefix, heldBytes, holdPrefix, meanEntries } from './held-prefix.js';
+import { type HeldHead, type HeldPrefix, heldBytes, holdAs, holdPrefix, meanEntries } from './held-prefix.js';
 import { JsonConstraints } from './json-constraint.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
+import { matchHeads } from './match-heads.js';
 import { ModelFiles, type Precision } from './model-files.js';
 import { chunkBorders, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { planRead, type ReadPlan } from './read-plan.js';
+import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
 import { encodeStandIns } from './stand-in-questions.js';
 import { type Turn, Turns } from './turns.js';
@@ -69,7 +72,7 @@ export class Engine implements EnginePort {
     const runs = new DecodeRuns(sessions, shape);
     this.standIns = encodeStandIns(gguf);
     this.constraints = new JsonConstraints(gguf.tokenizer);
-    this.compressing = new CompressThreads(model.compressThreads, model.kvType);
+    this.compressing = new CompressThreads(model.compressThreads);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
@@ -110,7 +113,7 @@ export class Engine implements EnginePort {
 
   private async hold(request: PrefillRequest, plan: ReadPlan, merging: boolean, turn: Turn): Promise<HeldCache> {
     const { tokens, compression } = request;
-    const { policy, entries, shrinks, attention } = plan;
+    const { policy, entries, shrinks, attention, matching } = plan;
     const questions = request.questions?.length ? request.questions : this.standIns;
     const session = await this.sessions.get('prefill');
     const start = performance.now();
@@ -123,8 +126,9 @@ export class Engine implements EnginePort {
     });
     const readingBytes = cache.bytes;
     const compressStart = performance.now();
-    if (attention.includes('questions')) await scoreQuestions(session, cache, questions, turn.next);
-    const prefix = holdPrefix(this.shape, tokens.length, await this.compressing.compress(cache, plan));
+    const scored = attention.includes('questions');
+    const asked = scored ? await scoreQuestions(session, cache, questions, turn.next, matching) : undefined;
+    const prefix = holdPrefix(this.shape, tokens.length, await this.compress(cache, plan, asked, turn));
     const inPlace = !shrinks && this.model.kvType === 'f32';
     this.letGo.add(readingBytes - (inPlace ? heldBytes(prefix) : 0));
     const end = performance.now();
@@ -133,6 +137,22 @@ export class Engine implements EnginePort {
       prefillSeconds: (compressStart - start) / 1000,
       compressSeconds: (end - compressStart) / 1000,
     });
+  }
+
+  /** What stays of each head. The cache is used up. */
+  private async compress(
+    cache: ReadingCache,
+    plan: ReadPlan,
+    asked: AskedRows | undefined,
+    turn: Turn,
+  ): Promise<HeldHead[]> {
+    const { kvType } = this.model;
+    if (asked === undefined) return this.compressing.compress(cache, plan, kvType);
+    const shrunk = cache.heads.map((head, index) => !head.staysWhole(plan.policy, plan.entries[index] as number));
+    const heads = (await this.compressing.compress(cache, plan)) as HeldHead<Float32Array>[];
+    const session = await this.sessions.matching(this.shape.headSize);
+    const matched = await matchHeads(session, heads, shrunk, asked, turn.next);
+    return matched.map((head) => holdAs(kvType, head));
   }
 
   private handOut(

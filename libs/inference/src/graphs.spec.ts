@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
-import { compress, type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
+import { compressedHeads, type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { seededRandom } from './random.js';
@@ -129,8 +129,39 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
     for (const [head, sums] of expected.entries()) expectClose(cache.heads[head]!.attention.questions!, sums, 1e-4);
   });
 
+  test('of questions is recorded what each row asked of the prefix and got', async () => {
+    const cache = await read(['questions'], 200);
+    const questions = [tokens.slice(200, 270), tokens.slice(0, 120)];
+    const asked = await scoreQuestions(await sessions.get('prefill'), cache, questions, nowhere, true);
+    const { headSize, queryHeads, kvHeads } = files.description.shape;
+    expect(asked!.heads[0]!.share.length).toBe(Math.min(384, (190 * queryHeads) / kvHeads));
+    for (const [index, { queries, logSum, share, output }] of asked!.heads.entries()) {
+      const { keys, values } = cache.heads[index]!;
+      for (let row = 0; row < share.length; row++) {
+        const scores = Array.from({ length: 200 }, (_, i) => {
+          let score = 0;
+          for (let d = 0; d < headSize; d++) score += queries[row * headSize + d]! * keys[i * headSize + d]!;
+          return score / Math.sqrt(headSize);
+        });
+        const sum = scores.reduce((total, score) => total + Math.exp(score), 0);
+        expect(logSum[row]).toBeCloseTo(Math.log(sum), 3);
+        const got = Array.from({ length: headSize }, (_, d) =>
+          scores.reduce((total, score, i) => total + (Math.exp(score) / sum) * values[i * headSize + d]!, 0),
+        );
+        expectClose(
+          output.subarray(row * headSize, (row + 1) * headSize),
+          got.map((x) => share[row]! * x),
+          1e-4,
+        );
+      }
+    }
+    // The first token of a question sees the prefix and itself, the last its whole question as well.
+    expect(asked!.heads[0]!.share[0]).toBeGreaterThan(asked!.heads[0]!.share.at(-1)!);
+  });
+
   test('decode on a full prefix goes on as if there had been no border', async () => {
-    const prefix = compress(await read([], 200), createPolicy('full'), 1);
+    const heads = compressedHeads(await read([], 200), createPolicy('full'), 1);
+    const prefix = holdPrefix(files.description.shape, 200, heads);
     const decoder = new Decoder(new DecodeRuns(sessions, files.description.shape), prefix);
     expectClose(await decoder.append(tokens.slice(200, 260)), whole.logits[259]!, 1e-4);
     for (let i = 260; i < tokens.length; i++) {

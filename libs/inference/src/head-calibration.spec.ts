@@ -37,7 +37,7 @@ describe('calibration of KV heads', () => {
   async function divergences(sample: CalibrationSample, replaced: (head: HeldHead, index: number) => HeldHead) {
     const { prefix, suffix, answer } = sample;
     const { vocabulary } = probe.shape;
-    const full = probe.compress(await probe.read(prefix, []), createPolicy('full'), 1);
+    const full = await probe.compress(await probe.read(prefix, []), createPolicy('full'), 1);
     const exact = await probe.forced(full, suffix, answer);
     const found: number[] = [];
     for (let head = 0; head < 4; head++) {
@@ -99,7 +99,7 @@ describe('calibration of KV heads', () => {
     const { loss } = await measure(sample);
     let scale = 1;
     for (const [i, share] of MEASURED_SHARES.entries()) {
-      const merged = probe.compress(cache, policy, share);
+      const merged = await probe.compress(cache, policy, share);
       const slow = await divergences(sample, (_, index) => merged.heads[index] as HeldHead);
       if (i === 0) scale = meanOf(slow);
       for (const [head, value] of slow.entries()) {

@@ -86,17 +86,19 @@ async function headVersions(
   { prefix, suffix }: CalibrationSample,
   scoring: Scoring,
 ): Promise<{ full: HeldPrefix; compressed: HeldPrefix[] }> {
-  const policy = createPolicy('calibrated-merge', { scoring });
+  const policy = createPolicy('calibrated-merge', { scoring, matching: false });
   const cache = await probe.read(prefix, policy.needs.attention);
   if (scoring === 'questions') await probe.scoreQuestions(cache, [suffix]);
-  const full = probe.compress(cache, createPolicy('full'), 1);
+  const full = await probe.compress(cache, createPolicy('full'), 1);
   const cut = holdPrefix(
     probe.shape,
     full.tokens,
     full.heads.map((head) => cutHead(head, probe.shape.headSize)),
   );
   // Without a calibration every head keeps the same.
-  return { full, compressed: [cut, ...MEASURED_SHARES.map((share) => probe.compress(cache, policy, share))] };
+  const compressed = [cut];
+  for (const share of MEASURED_SHARES) compressed.push(await probe.compress(cache, policy, share));
+  return { full, compressed };
 }
 
 async function ownAnswer(probe: Probe, full: HeldPrefix, suffix: readonly number[]): Promise<readonly number[]> {

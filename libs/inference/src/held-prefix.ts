@@ -96,22 +96,19 @@ export function heldBytes({ heads }: HeldPrefix): number {
  * @param calibration of the model
  * @throws InvalidBudgetError
  */
-export function compress(
-  cache: ReadingCache,
+export function compressedHeads(
+  { shape, tokens, heads }: ReadingCache,
   policy: Policy,
   budget: number,
   calibration?: HeadCalibration,
-  kvType: KvType = 'f32',
-): HeldPrefix {
-  const { shape, tokens } = cache;
+): HeldHead<Float32Array>[] {
   const room = { tokens, layers: shape.layers, kvHeads: shape.kvHeads };
   const entries = policy.allocate(room, budget, calibration);
-  const heads = cache.heads.map((head, index) => {
+  return heads.map((head, index) => {
     const allocated = entries[index] as number;
     const whole = head.staysWhole(policy, allocated);
-    return holdAs(kvType, holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize));
+    return holdHead(whole ? head.whole() : head.compressed(policy, allocated).kept, shape.headSize);
   });
-  return holdPrefix(shape, tokens, heads);
 }
 
 /** Holds given heads, one a layer and KV head, as the cache of a sequence of `tokens`. */

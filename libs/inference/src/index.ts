@@ -1,3 +1,4 @@
+export type { AskedRows } from './asked-rows.js';
 export { CALIBRATION_VERSION, type CalibrationFile, calibrationPath, readCalibration } from './calibration-file.js';
 export { divergence } from './divergence.js';
 export { Engine, type EngineOptions } from './engine.js';

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { Engine } from './engine.js';
 import type { Reading } from './engine-port.js';
-import { compress, heldBytes, meanEntries } from './held-prefix.js';
+import { heldBytes, meanEntries } from './held-prefix.js';
 import { adjacentSimilarity, applyPlan } from './merge-kernel.js';
 import { readingCapacities } from './merging-read.js';
 import { Probe } from './probe.js';
@@ -96,7 +96,7 @@ describe('reading and merging', () => {
         expect(head.keys.length).toBe(head.capacity * 16);
         if (policy.name.includes('merge')) expect(massOf(head)).toBe(TOKENS);
       }
-      const held = compress(cache, policy, budget);
+      const held = await probe.compress(cache, policy, budget);
       expect(held.heads.map(({ logMass }) => logMass.length)).toEqual([...allocated]);
       expect(heldBytes(held)).toBe(meanEntries(held) * layers * kvHeads * (2 * 16 + 1) * 4);
     }

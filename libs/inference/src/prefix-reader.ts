@@ -1,6 +1,7 @@
 import { type AttentionKind, WINDOW_TOKENS } from '@app/kv-policy';
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
+import { AskedRows } from './asked-rows.js';
 import { CHUNKS_BETWEEN, compressRead, type MergingRead, readingCapacities } from './merging-read.js';
 import { ReadingCache } from './reading-cache.js';
 import { readingFeeds } from './reading-run.js';
@@ -72,24 +73,35 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
 /**
  * Runs the items' own questions over what has been read, for their attention alone (`questions`): every question counts the
  * same, whatever its length. Questions are run side by side; of one that is longer than a chunk, its last tokens.
+ * @param recording whether what they got is wanted too, to match what will be kept to it
  */
 export async function scoreQuestions(
   session: InferenceSession,
   cache: ReadingCache,
   questions: readonly (readonly number[])[],
   checkpoint: Checkpoint,
-): Promise<void> {
-  for (const packed of pack(questions, PREFILL_CHUNK)) {
+  recording = false,
+): Promise<AskedRows | undefined> {
+  const runs = pack(questions, PREFILL_CHUNK);
+  const tokens = runs.flat(2).length;
+  const asked = recording ? new AskedRows(cache.shape, tokens) : undefined;
+  for (const packed of runs) {
     await checkpoint();
     const counted = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
     const run = { sequences: packed, weights: new Map(), questions: counted, logits: false };
     const sums = cache.heads.map((_, index) => IO.questionSum(...layerAndHead(cache, index)));
-    const outputs = await session.run(readingFeeds(cache, run), sums);
+    const rows = asked === undefined ? [] : cache.heads.map((_, index) => IO.askedRows(...layerAndHead(cache, index)));
+    const outputs = await session.run(readingFeeds(cache, run), [...sums, ...rows]);
+    asked?.add(
+      rows.map((name) => data(outputs, name)),
+      counted.length,
+    );
     // The first column is what the questions' own blocks received.
     for (const [index, head] of cache.heads.entries()) {
       head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
     }
   }
+  return asked;
 }
 
 /**

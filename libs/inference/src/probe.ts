@@ -2,10 +2,12 @@ import { GgufModel } from '@app/gguf-model';
 import type { AttentionKind, HeadCalibration, Policy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { Answer, type AnswerText } from './answer.js';
+import type { AskedRows } from './asked-rows.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import { compress, type HeldPrefix } from './held-prefix.js';
+import { compressedHeads, type HeldHead, type HeldPrefix, holdAs, holdPrefix } from './held-prefix.js';
+import { matchHeads } from './match-heads.js';
 import type { MergingRead } from './merging-read.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
@@ -69,13 +71,33 @@ export class Probe {
   }
 
   /** Gathers the questions' attention, and no others', in a cache that was read with kind `questions`. */
-  async scoreQuestions(cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<void> {
+  async scoreQuestions(cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<AskedRows> {
     for (const head of cache.heads) head.clearAttention('questions');
-    await scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint);
+    const session = await this.sessions.get('prefill');
+    return (await scoreQuestions(session, cache, questions, checkpoint, true)) as AskedRows;
   }
 
-  compress(cache: ReadingCache, policy: Policy, budget: number, calibration?: HeadCalibration): HeldPrefix {
-    return compress(cache, policy, budget, calibration, this.sessions.kvType);
+  /** @param asked what the questions got that were scored last, for policies that are matched to it */
+  async compress(
+    cache: ReadingCache,
+    policy: Policy,
+    budget: number,
+    calibration?: HeadCalibration,
+    asked?: AskedRows,
+  ): Promise<HeldPrefix> {
+    const heads = compressedHeads(cache, policy, budget, calibration);
+    const matched = policy.matching && asked !== undefined ? await this.match(cache, heads, asked) : heads;
+    const { kvType } = this.sessions;
+    return holdPrefix(
+      this.shape,
+      cache.tokens,
+      matched.map((head) => holdAs(kvType, head)),
+    );
+  }
+
+  private async match(cache: ReadingCache, heads: HeldHead<Float32Array>[], asked: AskedRows) {
+    const shrunk = heads.map(({ logMass }, index) => logMass.length < cache.heads[index]!.entries);
+    return matchHeads(await this.sessions.matching(this.shape.headSize), heads, shrunk, asked, checkpoint);
   }
 
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */

@@ -6,6 +6,7 @@ import {
   type PolicyOptions,
 } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
+import { askedRowBytes, MOST_ASKED_ROWS } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
@@ -32,6 +33,8 @@ export interface ReadPlan {
   readonly entries: Int32Array;
   /** Whether any head may keep less than everything. Else neither policy nor reading nor questions make a difference. */
   readonly shrinks: boolean;
+  /** Whether what is kept is matched to what the questions got. */
+  readonly matching: boolean;
   /** Kinds of attention that are gathered while it is read. */
   readonly attention: readonly AttentionKind[];
   /** Whether it depends on the questions what is kept. */
@@ -56,6 +59,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const policy = createPolicy(compression.policy, policyOptions);
   const entries = policy.allocate({ tokens: tokens.length, layers, kvHeads }, compression.budget, calibration);
   const shrinks = !policy.exact || entries.some((kept) => kept < tokens.length);
+  const matching = shrinks && policy.matching;
   const attention = shrinks ? policy.needs.attention : [];
   const between = CHUNKS_BETWEEN * PREFILL_CHUNK;
   const merging = shrinks && reading === 'merging';
@@ -73,16 +77,18 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const readingBytes = read * readEntryBytes;
   // What is made is made in float32, and what changes its type waits to be collected.
   const madeBytes = entryBytes(headSize) + (kvType === 'f32' ? 0 : entryBytes(headSize, kvType));
+  const askedBytes = matching ? layers * kvHeads * MOST_ASKED_ROWS * askedRowBytes(headSize) : 0;
   return {
     policy,
     policyOptions,
     entries,
     shrinks,
+    matching,
     attention,
     shapedByQuestions: known && attention.includes('questions'),
     readingBytes,
     // Every thread turns one head at a time.
-    peakBytes: readingBytes + made * madeBytes + compressThreads * largest * entryBytes(headSize),
+    peakBytes: readingBytes + askedBytes + made * madeBytes + compressThreads * largest * entryBytes(headSize),
     heldBytes: held * entryBytes(headSize, kvType),
   };
 }

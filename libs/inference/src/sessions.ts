@@ -1,11 +1,13 @@
 import type { KvType, Phase } from '@app/onnx-graph';
 import { InferenceSession } from 'onnxruntime-node';
 import { overflowsWithSigned } from './integer-products.js';
+import { openMatching } from './match-heads.js';
 import type { ModelFiles } from './model-files.js';
 
 /** Opens each graph's session on first use. */
 export class Sessions {
   private readonly opened = new Map<Phase, Promise<InferenceSession>>();
+  private openedMatching: Promise<InferenceSession> | undefined;
 
   constructor(
     private readonly files: ModelFiles,
@@ -23,9 +25,17 @@ export class Sessions {
     return session;
   }
 
+  /** The session that matches kept entries, see `matchHeads`. */
+  matching(headSize: number): Promise<InferenceSession> {
+    this.openedMatching ??= openMatching(headSize, this.threads);
+    return this.openedMatching;
+  }
+
   async close(): Promise<void> {
     for (const session of this.opened.values()) await (await session).release();
     this.opened.clear();
+    await (await this.openedMatching)?.release();
+    this.openedMatching = undefined;
   }
 
   private async open(phase: Phase): Promise<InferenceSession> {

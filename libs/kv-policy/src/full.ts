@@ -7,6 +7,7 @@ export const full: Policy = {
   name: 'full',
   calibrated: false,
   exact: true,
+  matching: false,
   needs: { attention: [], similarity: false },
   allocate({ tokens, layers, kvHeads }, budget) {
     assertBudget(budget);

@@ -40,6 +40,8 @@ export interface PolicyOptions {
   readonly mass?: MassMode | undefined;
   /** Whose attention scores; policies that score by accumulated attention ignore it. Default `window`. */
   readonly scoring?: Scoring | undefined;
+  /** `calibrated-merge`: whether what is kept is matched to the attention of the questions. Default true where they score. */
+  readonly matching?: boolean | undefined;
   /**
    * `kvmerger`: joins every unprotected pair whose cosine similarity exceeds this (published: 0.75), so that less than
    * the budget may come out; at budget 1 the threshold alone decides. Default: none, exactly the budget comes out.
@@ -83,10 +85,16 @@ const POLICIES = {
   /**
    * Ours. The attention of the questions (general ones until they are known, or the last 32 queries), what an entry's
    * neighbourhood received on average and at most; entries given to the heads that lose most without them, see `leastLoss`; adjacent pairs joined by cost, 4
-   * sinks and 16 recent entries left alone, log mass.
+   * sinks and 16 recent entries left alone, log mass; then masses and values matched to what the questions got of all entries.
    */
-  'calibrated-merge': ({ scoring }) =>
-    composePolicy('calibrated-merge', neighbourhood(scoring), leastLoss, mergeByCost(fixedEnds(SINKS, RECENT))),
+  'calibrated-merge': ({ scoring = 'window', matching = true }) =>
+    composePolicy(
+      'calibrated-merge',
+      neighbourhood(scoring),
+      leastLoss,
+      mergeByCost(fixedEnds(SINKS, RECENT)),
+      matching && scoring !== 'window',
+    ),
 
   /** `calibrated-merge` with eviction in place of merging: same score, same allocation, same ends kept. */
   'calibrated-evict': ({ scoring }) =>

@@ -18,6 +18,11 @@ export interface Policy {
    * statistics decide how much less it is, so that heads which were allocated everything must be planned too.
    */
   readonly exact: boolean;
+  /**
+   * Whether what is kept is then matched to the attention that the questions paid to all there was (Attention Matching, arXiv
+   * 2602.16284): by the engine, which has the keys and values.
+   */
+  readonly matching: boolean;
   /** What `plan` reads where it has to shrink a head. */
   readonly needs: StatisticsNeeded;
   /**
@@ -35,7 +40,13 @@ export interface Policy {
 }
 
 /** The policy that scores, allocates and reduces by the parts given. */
-export function composePolicy(name: string, score: Score, allocation: Allocation, reduction: Reduction): Policy {
+export function composePolicy(
+  name: string,
+  score: Score,
+  allocation: Allocation,
+  reduction: Reduction,
+  matching = false,
+): Policy {
   const needs: StatisticsNeeded = {
     attention: [...new Set([...(score.needs.attention ?? []), ...(reduction.needs.attention ?? [])])],
     similarity: score.needs.similarity === true || reduction.needs.similarity === true,
@@ -44,6 +55,7 @@ export function composePolicy(name: string, score: Score, allocation: Allocation
     name,
     calibrated: allocation.calibrated,
     exact: reduction.mayKeepLess !== true,
+    matching,
     needs,
     allocate(shape, budget, calibration) {
       assertBudget(budget);

@@ -38,6 +38,11 @@ interface PrefillValues {
   readonly first: Value;
   readonly last: Value;
   readonly outputColumns: Value;
+  /** Bounds of Slice: the run's own tokens are the last columns of scores. */
+  readonly zero: Value;
+  readonly headSize: Value;
+  readonly ownStart: Value;
+  readonly end: Value;
 }
 
 /**
@@ -110,6 +115,10 @@ export function prefillAttention(graph: GraphBuilder, step: StepValues): Attenti
     first: whole('first_axis', 0),
     last: whole('last_axis', -1),
     outputColumns: whole('output_columns', headSize, 1),
+    zero: whole('zero', 0),
+    headSize: size,
+    ownStart: graph.node('/sums/tokens', 'Neg', [tokens]),
+    end: whole('end', 2 ** 31 - 1),
   };
   return (layer, projections) => attend(graph, values, layer, projections);
 }
@@ -233,14 +242,17 @@ function attendAllBefore(
     join('mass_and_block', [logMass, isBlock], 1),
     values.blockColumns,
   ]);
-  const keys = join('keys', [join('prefix_keys', [prefixKey, columns], 1), own('own_key', ownKeys)], 0);
-  const joined = join('values', [join('prefix_values', [prefixValue, isBlock], 1), own('own_value', ownValues)], 0);
+  const ownKey = own('own_key', ownKeys);
+  const ownValue = own('own_value', ownValues);
+  const keys = join('keys', [join('prefix_keys', [prefixKey, columns], 1), ownKey], 0);
+  const joined = join('values', [join('prefix_values', [prefixValue, isBlock], 1), ownValue], 0);
   const { scale } = values;
   const sum = IO.questionSum(layer, head);
+  const asked = IO.askedRows(layer, head);
   const [output] = graph.conditional(
     `${at}/If`,
     values.asksOnly,
-    [`${at}/output`, sum],
+    [`${at}/output`, sum, asked],
     () => {
       const scores = graph.node(`${at}/question_scores`, 'FusedMatMul', [query, keys], {
         domain: 'com.microsoft',
@@ -248,9 +260,11 @@ function attendAllBefore(
       });
       const shares = graph.node(`${at}/question_shares`, 'Softmax', [scores], { attributes: { axis: -1 } });
       const rows = graph.node(`${at}/question_rows`, 'Squeeze', [shares, values.first]);
+      const answered = graph.node(`${at}/question_output`, 'MatMul', [shares, joined]);
       return [
-        graph.node(`${at}/question_output`, 'MatMul', [shares, joined]),
+        answered,
         graph.node(`${at}/question_sum`, 'MatMul', [values.rowWeight, rows]),
+        askedRows(graph, values, at, { query, scores, shares, answered, ownValue }),
       ];
     },
     () => [
@@ -261,10 +275,34 @@ function attendAllBefore(
         { domain: 'com.microsoft', attributes: { num_heads: 1, scale: { float: scale } } },
       ),
       graph.node(`${at}/no_sum`, 'Identity', [values.noSum]),
+      graph.node(`${at}/no_rows`, 'Identity', [values.noSum]),
     ],
   );
   graph.output(sum, 'float', [1, 'columns']);
+  graph.output(asked, 'float', ['rows', 'row_columns']);
   return output as Value;
+}
+
+/** What each query row of questions asked and got of the prefix alone, see `IO.askedRows`. */
+function askedRows(
+  graph: GraphBuilder,
+  values: PrefillValues,
+  at: string,
+  { query, scores, shares, answered, ownValue }: Record<'query' | 'scores' | 'shares' | 'answered' | 'ownValue', Value>,
+): Value {
+  const largest = (name: string, of: Value) =>
+    graph.node(`${at}/${name}`, 'ReduceMax', [of, values.last], { attributes: { keepdims: 1 } });
+  const ownShares = graph.node(`${at}/question_own`, 'Slice', [shares, values.ownStart, values.end, values.last]);
+  const fromOwn = graph.node(`${at}/question_from_own`, 'MatMul', [ownShares, ownValue]);
+  const log = graph.node(`${at}/question_largest_log`, 'Log', [largest('question_largest_share', shares)]);
+  const columns = [
+    graph.node(`${at}/question_queries`, 'Slice', [query, values.zero, values.headSize, values.last]),
+    graph.node(`${at}/question_from_prefix`, 'Sub', [answered, fromOwn]),
+    graph.node(`${at}/question_own_sum`, 'ReduceSum', [ownShares, values.last], { attributes: { keepdims: 1 } }),
+    graph.node(`${at}/question_log_sum`, 'Sub', [largest('question_largest_score', scores), log]),
+  ];
+  const rows = graph.node(`${at}/asked`, 'Concat', columns, { attributes: { axis: 2 } });
+  return graph.node(`${at}/asked_rows`, 'Squeeze', [rows, values.first]);
 }
 
 /**
@@ -275,8 +313,8 @@ function attendAllBefore(
 export function attentionSums(graph: GraphBuilder, step: StepValues): void {
   const { layers, kvHeads, headSize } = step.shape;
   const axis = graph.integers('columns_axis', [1]);
-  const end = graph.integers('end', [2 ** 31 - 1]);
-  const tokens = graph.node('/sums/tokens', 'Neg', ['/shapes/tokens']);
+  const end = 'end';
+  const tokens = '/sums/tokens';
   const scoredRows = (name: string, source: Value) =>
     graph.node(name, 'Gather', [source, IO.scoredRows], { attributes: { axis: 1 } });
   // Beside the queries: log-mass counts, their own block and what they reach of the run's tokens is in the bias.

@@ -66,6 +66,11 @@ export const IO = {
   attentionSum: (layer: number, head: number) => `attention_sum.${layer}.${head}`,
   /** float `[1, 1 + M + n]` the same by `rowWeight` for a run of questions, what the queries' own blocks received first; else empty (prefill graph) */
   questionSum: (layer: number, head: number) => `question_sum.${layer}.${head}`,
+  /**
+   * float `[group * n, 2 * D + 3]` of a run of questions, else empty (prefill graph): each row's query after RoPE; what it got of the
+   * prefix's values; its share of attention for its own block and for the run's tokens before that; log of the sum of all exponentials
+   */
+  askedRows: (layer: number, head: number) => `asked_rows.${layer}.${head}`,
 } as const;
 
 /** Added to scores that must not count: far beyond any score, and small enough for the sum to be finite. */

@@ -1,0 +1,199 @@
+import { MASS_REACH, MASS_STEPS, RIDGE } from '@app/onnx-graph';
+import type { InferenceSession } from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type AskedHead, AskedRows } from './asked-rows.js';
+import { channelMajor } from './channel-major.js';
+import type { HeldHead } from './held-prefix.js';
+import { matchHeads, openMatching } from './match-heads.js';
+import { seededRandom } from './random.js';
+import { expectClose } from './testing/expect-close.js';
+
+const D = 8;
+const random = seededRandom(3);
+const rowsOf = (count: number, scale = 1) =>
+  Array.from({ length: count }, () => Array.from({ length: D }, () => scale * (2 * random() - 1)));
+const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+const checkpoint = async () => {};
+
+/** Entries of one head, and what one query gets of them. */
+interface Entries {
+  readonly keys: number[][];
+  readonly values: number[][];
+  readonly mass: number[];
+}
+function attend({ keys, values, mass }: Entries, query: readonly number[]): { sum: number; output: number[] } {
+  const parts = keys.map((key, i) => mass[i]! * Math.exp(dot(query, key) / Math.sqrt(D)));
+  const sum = parts.reduce((a, b) => a + b, 0);
+  const output = query.map((_, d) => values.reduce((total, value, i) => total + (parts[i]! / sum) * value[d]!, 0));
+  return { sum, output };
+}
+
+/** What queries asked of all entries, their own tokens having the rest of the attention. */
+function askedHead(all: Entries, queries: readonly number[][], shares: readonly number[]): AskedHead {
+  const got = queries.map((query) => attend(all, query));
+  return {
+    queries: Float32Array.from(queries.flat()),
+    logSum: Float32Array.from(got, ({ sum }) => Math.log(sum)),
+    share: Float32Array.from(shares),
+    output: Float32Array.from(got.flatMap(({ output }, row) => output.map((x) => shares[row]! * x))),
+  };
+}
+
+const held = ({ keys, values, mass }: Entries): HeldHead<Float32Array> => ({
+  keys: Float32Array.from(keys.flat()),
+  values: channelMajor(Float32Array.from(values.flat()), keys.length, D),
+  logMass: Float32Array.from(mass, Math.log),
+});
+
+/** As `buildMatchGraph` says, in float64, the ridge solved exactly by elimination. */
+function naively(kept: Entries, asked: AskedHead): Entries {
+  const n = asked.share.length;
+  const query = (row: number) => [...asked.queries.subarray(row * D, (row + 1) * D)];
+  const A = Array.from({ length: n }, (_, row) =>
+    kept.keys.map((key) => Math.exp(dot(query(row), key) / Math.sqrt(D) - asked.logSum[row]!)),
+  );
+  let mass = [...kept.mass];
+  for (let step = 0; step < MASS_STEPS; step++) {
+    const found = A.map((row) => dot(row, mass));
+    const sum = (of: (row: number) => number) =>
+      A.reduce((total, _, row) => total + asked.share[row]! ** 2 * of(row), 0);
+    mass = mass.map((m, j) => (m * sum((row) => A[row]![j]!)) / sum((row) => A[row]![j]! * found[row]!));
+  }
+  mass = mass.map((m, j) => Math.min(Math.max(m, MASS_REACH.down * kept.mass[j]!), MASS_REACH.up * kept.mass[j]!));
+  const P = A.map((row, r) => {
+    const sum = dot(row, mass);
+    return row.map((part, j) => (asked.share[r]! * part * mass[j]!) / sum);
+  });
+  const gram = P.map((a) => P.map((b) => dot(a, b)));
+  const ridge = (RIDGE * gram.reduce((sum, row, i) => sum + row[i]!, 0)) / n;
+  for (const [i, row] of gram.entries()) row[i]! += ridge;
+  const missing = P.map((row, r) =>
+    Array.from(
+      { length: D },
+      (_, d) =>
+        asked.output[r * D + d]! -
+        dot(
+          row,
+          kept.values.map((value) => value[d]!),
+        ),
+    ),
+  );
+  const change = eliminate(gram, missing);
+  const values = kept.values.map((value, j) =>
+    value.map((x, d) => x + P.reduce((sum, row, r) => sum + row[j]! * change[r]![d]!, 0)),
+  );
+  return { keys: kept.keys, values, mass };
+}
+
+function eliminate(matrix: readonly number[][], right: readonly number[][]): number[][] {
+  const rows = matrix.map((row, i) => [...row, ...right[i]!]);
+  for (let i = 0; i < rows.length; i++) {
+    for (let j = 0; j < rows.length; j++) {
+      if (i === j) continue;
+      const factor = rows[j]![i]! / rows[i]![i]!;
+      rows[j] = rows[j]!.map((x, c) => x - factor * rows[i]![c]!);
+    }
+  }
+  return rows.map((row, i) => row.slice(rows.length).map((x) => x / row[i]!));
+}
+
+describe('matching kept entries to what questions got', () => {
+  let session: InferenceSession;
+  beforeAll(async () => {
+    session = await openMatching(D, 1);
+  });
+  afterAll(() => session.release());
+
+  const all: Entries = { keys: rowsOf(40), values: rowsOf(40), mass: new Array(40).fill(1) };
+  const kept: Entries = {
+    keys: all.keys.filter((_, i) => i % 4 === 0),
+    values: all.values.filter((_, i) => i % 4 === 0),
+    mass: new Array(10).fill(4),
+  };
+  const queries = rowsOf(6, 2);
+  const shares = [1, 0.9, 0.5, 0.99, 0.2, 0.7];
+  const asked = askedHead(all, queries, shares);
+  const matchOne = async (head: HeldHead<Float32Array>, of: AskedHead) => {
+    const rows = { heads: [of] } as unknown as AskedRows;
+    return (await matchHeads(session, [head], [true], rows, checkpoint))[0] as HeldHead<Float32Array>;
+  };
+  const entriesOf = ({ values, logMass }: HeldHead<Float32Array>): Entries => ({
+    keys: kept.keys,
+    values: kept.keys.map((_, j) => Array.from({ length: D }, (_, d) => values[d * kept.keys.length + j]!)),
+    mass: [...logMass].map(Math.exp),
+  });
+
+  test('moves masses and values as the slow reference does', async () => {
+    const matched = entriesOf(await matchOne(held(kept), asked));
+    const expected = naively(kept, asked);
+    expectClose(matched.mass, expected.mass, 1e-3);
+    expectClose(matched.values.flat(), expected.values.flat(), 5e-3);
+  });
+
+  test('brings what the questions get much nearer to what they got of all', async () => {
+    const matched = entriesOf(await matchOne(held(kept), asked));
+    const error = (entries: Entries) =>
+      queries.reduce((total, query) => {
+        const [was, is] = [attend(all, query).output, attend(entries, query).output];
+        return total + was.reduce((sum, x, d) => sum + (x - is[d]!) ** 2, 0);
+      }, 0);
+    expect(error(matched)).toBeLessThan(error(kept) / 10);
+  });
+
+  test('leaves entries alone that already give the same', async () => {
+    const twice: Entries = { ...kept, mass: kept.mass.map(() => 1) };
+    const matched = await matchOne(held(kept), askedHead(kept, queries, shares));
+    expectClose(matched.values, held(twice).values, 1e-4);
+    expectClose(matched.logMass, held(kept).logMass, 1e-4);
+  });
+
+  test('stays finite for one row, one entry, and scores far apart', async () => {
+    const far: Entries = { keys: rowsOf(10, 20), values: rowsOf(10), mass: new Array(10).fill(1) };
+    const one = { keys: far.keys.slice(3, 4), values: far.values.slice(3, 4), mass: [10] };
+    const matched = await matchOne(held(one), askedHead(far, rowsOf(1, 20), [1e-6]));
+    for (const x of [...matched.values, ...matched.logMass]) expect(Number.isFinite(x)).toBe(true);
+  });
+
+  test('heads that keep everything are not touched', async () => {
+    const rows = { heads: [asked, asked] } as unknown as AskedRows;
+    const [first, second] = [held(kept), held(kept)];
+    const matched = await matchHeads(session, [first, second], [false, true], rows, checkpoint);
+    expect(matched[0]).toBe(first);
+    expect(matched[1]!.keys).toBe(second.keys);
+    expect(matched[1]!.values).not.toEqual(second.values);
+  });
+});
+
+describe('rows of questions', () => {
+  const shape = { layers: 1, kvHeads: 2, queryHeads: 4, headSize: D } as ConstructorParameters<typeof AskedRows>[0];
+  const width = 2 * D + 3;
+  /** Each row's values say whose it is; `own` is its attention to itself. */
+  const run = (tokens: number, first: number) =>
+    Float32Array.from({ length: 2 * tokens * width }, (_, i) => {
+      const [head, token, column] = [Math.floor(i / width / tokens), Math.floor(i / width) % tokens, i % width];
+      if (column < 2 * D) return 1000 * (first + token) + 100 * head + column;
+      return column === width - 1 ? 5 : 0.25;
+    });
+
+  test('of every run are kept in order, without those that fill the last block', () => {
+    const asked = new AskedRows(shape, 5);
+    asked.add([run(4, 0), run(4, 0)], 3);
+    asked.add([run(2, 3), run(2, 3)], 2);
+    const [head] = asked.heads as [AskedHead];
+    expect(head.share.length).toBe(10);
+    const firsts = Array.from({ length: 10 }, (_, row) => head.queries[row * D]);
+    expect(firsts).toEqual([0, 100, 1000, 1100, 2000, 2100, 3000, 3100, 4000, 4100]);
+    expect([...head.output.subarray(0, 2)]).toEqual([8, 9]);
+    expectClose(head.share, new Array(10).fill(0.5), 1e-6);
+    expectClose(head.logSum, new Array(10).fill(5 + Math.log(0.5)), 1e-6);
+  });
+
+  test('are spread evenly where there are too many', () => {
+    const asked = new AskedRows(shape, 1000);
+    asked.add([run(1000, 0), run(1000, 0)], 1000);
+    const { queries, share } = asked.heads[1] as AskedHead;
+    expect(share.length).toBe(384);
+    const tokens = Array.from(share, (_, row) => Math.floor(queries[row * D]! / 1000));
+    for (const [row, token] of tokens.entries()) expect(Math.abs(token - (row + 1) * (1000 / 384))).toBeLessThan(1.5);
+  });
+});

@@ -1,0 +1,145 @@
+import { ELEMENT, GraphBuilder, type Value } from './graph-builder.js';
+
+/** Names of the inputs and outputs of the graph that matches one KV head's kept entries: n query rows, M entries. */
+export const MATCH_IO = {
+  /** float `[n, D]` after RoPE */
+  queries: 'queries',
+  /** float `[n, 1]` log of the sum of each query's exponentials over the entries there were */
+  logSum: 'log_sum',
+  /** float `[n, 1]` share of the query's attention that these had */
+  share: 'share',
+  /** float `[n, D]` what it got of their values */
+  output: 'output',
+  /** float `[M, D]` */
+  keys: 'keys',
+  /** float `[D, M]` */
+  values: 'values',
+  /** float `[M]` */
+  logMass: 'log_mass',
+  /** float `[D, M]` and `[M]` */
+  matchedValues: 'matched_values',
+  matchedLogMass: 'matched_log_mass',
+} as const;
+
+/** Steps of the masses: from 5 on divergence hardly changes. */
+export const MASS_STEPS = 10;
+/** Steps of the values: 16 are as good as the exact solution. */
+export const VALUE_STEPS = 16;
+/** Ridge of the values, relative to the mean of the diagonal: from 0.003 to 0.1 all the same. */
+export const RIDGE = 0.01;
+/** How far a mass may move from what it was. */
+export const MASS_REACH = { down: 1e-4, up: 30 } as const;
+
+const TINY = 1e-20;
+
+/**
+ * Attention Matching (Zweiger et al., arXiv 2602.16284): masses and values of kept entries such that queries get of them what they got
+ * of all. With w = mass, A = exp(score - log sum) and s = share, one row a query:
+ *
+ * - masses: A w = 1, least squares weighted by s, w >= 0, by multiplicative steps from the tokens each entry stands for (Lee and
+ *   Seung's rule; the paper solves from nothing, so that merged entries would lose what they stand for);
+ * - values: P v = output, P being the rows of A w brought to sum s; the smallest change to v in the ridge sense,
+ *   v + P' (P P' + r)^-1 (output - P v), by steps of conjugate residuals (the paper: least squares from nothing).
+ */
+export function buildMatchGraph(headSize: number): Uint8Array {
+  const graph = new GraphBuilder('match');
+  const queries = graph.input(MATCH_IO.queries, 'float');
+  const logSum = graph.input(MATCH_IO.logSum, 'float');
+  const share = graph.input(MATCH_IO.share, 'float');
+  const output = graph.input(MATCH_IO.output, 'float');
+  const keys = graph.input(MATCH_IO.keys, 'float');
+  const values = graph.input(MATCH_IO.values, 'float');
+  const logMass = graph.input(MATCH_IO.logMass, 'float');
+  const tiny = graph.float('tiny', TINY);
+  const rowShape = graph.integers('row', [1, -1]);
+  const columnShape = graph.integers('column', [-1, 1]);
+  const row = (name: string, of: Value) => graph.node(`${name}/row`, 'Reshape', [of, rowShape]);
+  const column = (name: string, of: Value) => graph.node(`${name}/column`, 'Reshape', [of, columnShape]);
+
+  const scores = product(graph, 'scores', queries, keys, { transB: 1, alpha: { float: 1 / Math.sqrt(headSize) } });
+  const parts = graph.node('parts', 'Exp', [graph.node('relative', 'Sub', [scores, logSum])]);
+  const weighed = graph.node('weighed', 'Mul', [parts, share]);
+  const before = row('before', graph.node('mass', 'Exp', [logMass]));
+  const wanted = graph.node('wanted', 'MatMul', [row('share', share), weighed]);
+  let mass = before;
+  for (let step = 0; step < MASS_STEPS; step++) {
+    const at = `mass.${step}`;
+    const sums = graph.node(`${at}/sums`, 'MatMul', [weighed, column(at, mass)]);
+    const found = graph.node(`${at}/found`, 'MatMul', [row(`${at}/sums`, sums), weighed]);
+    const change = graph.node(`${at}/change`, 'Div', [wanted, graph.node(`${at}/above_0`, 'Max', [found, tiny])]);
+    mass = graph.node(at, 'Mul', [mass, change]);
+  }
+  const bound = (name: string, factor: number) =>
+    graph.node(name, 'Mul', [before, graph.float(`${name}/factor`, factor)]);
+  const atLeast = graph.node('mass/at_least', 'Max', [mass, bound('mass/least', MASS_REACH.down)]);
+  mass = graph.node('mass/within', 'Min', [atLeast, bound('mass/most', MASS_REACH.up)]);
+  const flat = graph.node('mass/flat', 'Reshape', [mass, graph.integers('flat', [-1])]);
+  graph.output(graph.node('mass/log', 'Log', [flat], { as: MATCH_IO.matchedLogMass }), 'float', ['M']);
+
+  const massive = graph.node('massive', 'Mul', [parts, mass]);
+  const sums = graph.node('massive/sums', 'MatMul', [parts, column('massive', mass)]);
+  const toShare = graph.node('to_share', 'Div', [share, graph.node('massive/above_0', 'Max', [sums, tiny])]);
+  const shares = graph.node('shares', 'Mul', [massive, toShare]);
+  const got = product(graph, 'got', shares, values, { transB: 1 });
+  const missing = graph.node('missing', 'Sub', [output, got]);
+  const change = solveRidge(graph, shares, missing);
+  const moved = product(graph, 'moved', change, shares, { transA: 1 });
+  graph.output(graph.node('add', 'Add', [values, moved], { as: MATCH_IO.matchedValues }), 'float', [headSize, 'M']);
+  return graph.encode();
+}
+
+/** x `[n, D]` of (P P' + r) x = b, P `[n, M]`, by conjugate residuals, which never move away from b. */
+function solveRidge(graph: GraphBuilder, rows: Value, b: Value): Value {
+  const tiny = graph.float('tiny_square', 1e-30);
+  const gram = product(graph, 'gram', rows, rows, { transB: 1 });
+  const squares = graph.node('squares', 'ReduceSumSquare', [rows], { attributes: { keepdims: 0 } });
+  const size = graph.node('size', 'Shape', [rows], { attributes: { start: 0, end: 1 } });
+  const count = graph.node('count', 'Cast', [size], { attributes: { to: ELEMENT.float } });
+  const mean = graph.node('mean_square', 'Div', [squares, count]);
+  const ridge = graph.node('ridge', 'Mul', [mean, graph.float('relative_ridge', RIDGE)]);
+  const axis = graph.integers('rows_axis', [0]);
+  const times = (name: string, x: Value) =>
+    graph.node(name, 'Add', [
+      graph.node(`${name}/product`, 'MatMul', [gram, x]),
+      graph.node(`${name}/ridge`, 'Mul', [x, ridge]),
+    ]);
+  const dot = (name: string, x: Value, y: Value) =>
+    graph.node(name, 'ReduceSum', [graph.node(`${name}/products`, 'Mul', [x, y]), axis], {
+      attributes: { keepdims: 1 },
+    });
+  const above0 = (name: string, x: Value) => graph.node(`${name}/above_0`, 'Max', [x, tiny]);
+  const plus = (name: string, x: Value, factor: Value, y: Value, operator: 'Add' | 'Sub' = 'Add') =>
+    graph.node(name, operator, [x, graph.node(`${name}/step`, 'Mul', [factor, y])]);
+
+  let x: Value | undefined;
+  let residual = b;
+  let direction = b;
+  let applied = times('applied', b);
+  let appliedDirection = applied;
+  let energy = dot('energy', residual, applied);
+  for (let step = 0; step < VALUE_STEPS; step++) {
+    const at = `value.${step}`;
+    const length = above0(`${at}/length`, dot(`${at}/length`, appliedDirection, appliedDirection));
+    const factor = graph.node(`${at}/factor`, 'Div', [energy, length]);
+    x = x === undefined ? graph.node(`${at}/x`, 'Mul', [factor, direction]) : plus(`${at}/x`, x, factor, direction);
+    if (step + 1 === VALUE_STEPS) break;
+    residual = plus(`${at}/residual`, residual, factor, appliedDirection, 'Sub');
+    applied = times(`${at}/applied`, residual);
+    const next = dot(`${at}/energy`, residual, applied);
+    const turn = graph.node(`${at}/turn`, 'Div', [next, above0(`${at}/energy`, energy)]);
+    energy = next;
+    direction = plus(`${at}/direction`, residual, turn, direction);
+    appliedDirection = plus(`${at}/applied_direction`, applied, turn, appliedDirection);
+  }
+  return x as Value;
+}
+
+function product(
+  graph: GraphBuilder,
+  name: string,
+  a: Value,
+  b: Value,
+  attributes: { readonly transA?: number; readonly transB?: number; readonly alpha?: { readonly float: number } },
+): Value {
+  return graph.node(name, 'FusedMatMul', [a, b], { domain: 'com.microsoft', attributes });
+}
