@@ -281,13 +281,13 @@ export class HeldDocuments {
 const isWorthHolding = ({ tokens }: PrefillRequest): boolean => tokens.length >= MIN_HELD_TOKENS;
 
 /** All that decides, beside tokens and model, what a cache holds. */
-function shapedBy(request: PrefillRequest, { shrinks, shapedByQuestions }: ReadPlan): string {
+function shapedBy(request: PrefillRequest, { shrinks, shapedByQuestions, matching }: ReadPlan): string {
   if (!shrinks) return 'whole';
   const { compression, reading = 'exact', questions = [] } = request;
   const asked = shapedByQuestions
     ? digest(questions.map((question) => `${question.length}:${question}`).join(';'))
     : '';
-  return `${compression.policy}:${compression.budget}:${reading}:${asked}`;
+  return `${compression.policy}:${compression.budget}:${reading}:${matching ? 'matched' : ''}:${asked}`;
 }
 
 const keyOf = (identity: string, tokens: readonly number[], shape: string): string =>
