@@ -154,12 +154,17 @@ it("are made in the Redis of 'npm start', which the command line finds", async (
   });
 });
 
-it('are needed where others can reach the service, even when the last one is revoked', async () => {
+it('are needed from the first on, even when the last one is revoked, until they are reset', async () => {
   const open = await startApi({ ...api.environment, LONGHAUL_HOST: OPEN_HOST });
   const { key } = await create('last');
   expect((await clientWith(key, open.url).models.list()).data).toHaveLength(1);
   const all = JSON.parse((await longhaul(['keys', 'ls', '--json'])).out) as { id: string }[];
   await Promise.all(all.map(({ id }) => longhaul(['keys', 'revoke', id])));
+  for (const url of [api.url, open.url]) {
+    expect(await errorOf(clientWith(key, url).models.list())).toBeInstanceOf(AuthenticationError);
+  }
+  expect(await longhaul(['keys', 'ls'])).toMatchObject({ code: 0, out: expect.stringMatching(/takes no request/) });
+  expect(await longhaul(['keys', 'reset'])).toMatchObject({ code: 0, err: '' });
   expect(await errorOf(clientWith(key, open.url).models.list())).toBeInstanceOf(AuthenticationError);
   expect((await clientWith('anything').models.list()).data).toHaveLength(1);
   await open.process.kill('SIGTERM');

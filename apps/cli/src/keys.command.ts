@@ -4,6 +4,7 @@ import type { KeysOptions } from './keys.js';
 const EXAMPLES = `
 Keys are kept in Redis, by their SHA-256 alone: run this on the machine of the service, or with its REDIS_URL.
 The first key closes the API: from then on every request needs one, those of this command line in LONGHAUL_API_KEY.
+That stays so when all are revoked; only 'longhaul keys reset' opens the API to this machine again.
 
 Example:
   export LONGHAUL_API_KEY=$(longhaul keys create laptop)`;
@@ -35,5 +36,8 @@ export function keysCommand(): Command {
   add('revoke', 'take a key no more, from the next request on')
     .argument('<id>', 'id of the key, as longhaul keys ls prints it')
     .action(async (id: string, _options, sub) => (await actions()).revokeKey(id, options(sub)));
+  add('reset', 'revoke all keys, and let this machine in without one again').action(async (_options, sub) =>
+    (await actions()).resetKeys(options(sub)),
+  );
   return command;
 }

@@ -11,6 +11,8 @@ const LOCAL_REDIS = join(import.meta.dirname, '../../../../deploy/local/redis-se
 const HOME = join(import.meta.dirname, '../../../../.longhaul');
 const TIMEOUT_MS = 5000;
 
+const CLOSED = `the API takes no request. '${LONGHAUL} keys create' makes another key, '${LONGHAUL} keys reset' opens it to this machine again.`;
+
 /** Where the keys are; empty: not said. */
 export interface KeysOptions {
   readonly redis?: string;
@@ -36,7 +38,12 @@ export async function listKeys(options: KeysOptions): Promise<void> {
   await withKeys(options, async (keys) => {
     const all = await keys.list();
     if (options.json) return printJson(all);
-    if (all.length === 0) return console.log('no keys yet: the API takes every request, from this machine alone');
+    if (all.length === 0) {
+      const { any } = await keys.check(undefined);
+      return console.log(
+        any ? `no keys: ${CLOSED}` : 'no keys yet: the API takes every request, from this machine alone',
+      );
+    }
     const rows = all.map(({ id, name, created_at, last_used_at }) => [
       id,
       shortTime(created_at),
@@ -52,9 +59,15 @@ export async function revokeKey(id: string, options: KeysOptions): Promise<void>
     if (!(await keys.revoke(id))) throw new CliError(`There is no key ${id}: ${LONGHAUL} keys ls lists them.`);
     if (options.json) return printJson({ id, revoked: true });
     console.log(`${id} revoked`);
-    if ((await keys.count()) === 0) {
-      console.error('That was the last one: an API on loopback takes every request again, any other none.');
-    }
+    if ((await keys.count()) === 0) console.error(`That was the last one: ${CLOSED}`);
+  });
+}
+
+export async function resetKeys(options: KeysOptions): Promise<void> {
+  await withKeys(options, async (keys) => {
+    await keys.reset();
+    if (options.json) return printJson({ reset: true });
+    console.log('no keys any more: an API on loopback takes every request of this machine, any other none');
   });
 }
 

@@ -36,7 +36,7 @@ it('knows the keys it made, and no other', async () => {
   }
 });
 
-it('takes a revoked key no more, and is as before the first when the last is gone', async () => {
+it('takes a revoked key no more, and is never again as before the first', async () => {
   const first = await keys.create('first');
   const second = await keys.create('second');
   expect(await keys.revoke(first.id)).toBe(true);
@@ -45,7 +45,15 @@ it('takes a revoked key no more, and is as before the first when the last is gon
   expect(await keys.check(first.key)).toEqual({ any: true, valid: false });
   expect(await keys.count()).toBe(1);
   await keys.revoke(second.id);
-  expect(await keys.check(second.key)).toEqual({ any: false, valid: false });
+  expect(await keys.count()).toBe(0);
+  for (const key of [second.key, undefined]) expect(await keys.check(key)).toEqual({ any: true, valid: false });
+});
+
+it('is as before the first once it is reset', async () => {
+  const { key } = await keys.create('mine');
+  await keys.check(key);
+  await keys.reset();
+  expect(await keys.check(key)).toEqual({ any: false, valid: false });
   expect(await redis.keys('*')).toEqual([]);
 });
 
@@ -63,10 +71,30 @@ it('says when a key was last used, to the minute', async () => {
   expect(await used()).toBe(1_000_060);
 });
 
+it.each([
+  ['maxmemory', '1', 'OOM'],
+  ['min-replicas-to-write', '1', 'NOREPLICAS'],
+])('knows its keys where Redis takes no writes (%s %s)', async (setting, value, code) => {
+  const { key } = await keys.create('mine');
+  await redis.config('SET', setting, value);
+  try {
+    expect(await keys.check(key)).toEqual({ any: true, valid: true });
+    expect(await keys.check('lh-none')).toEqual({ any: true, valid: false });
+    await expect(keys.create('another')).rejects.toThrow(new RegExp(`^${code} `));
+  } finally {
+    await redis.config('SET', setting, '0');
+  }
+  expect(await keys.list()).toMatchObject([{ name: 'mine', last_used_at: null }]);
+  await keys.check(key);
+  expect(await keys.list()).toMatchObject([{ name: 'mine', last_used_at: now }]);
+});
+
 it('keeps no key, only its hash', async () => {
   const { key } = await keys.create('mine');
   await keys.check(key);
-  const stored = JSON.stringify(await Promise.all((await redis.keys('*')).map((name) => redis.hgetall(name))));
+  const hashes = (await redis.keys('*')).filter((name) => !name.endsWith(':made'));
+  const stored = JSON.stringify(await Promise.all(hashes.map((name) => redis.hgetall(name))));
+  expect(await redis.get('longhaul:{api-keys}:made')).toBe('1');
   expect(stored).not.toContain(key);
   expect(stored).toContain(createHash('sha256').update(key).digest('hex'));
 });

@@ -24,23 +24,34 @@ const KEY_BYTES = 32;
 /** A key that is used all the time is written once in so many seconds. */
 const USE_SECONDS = 60;
 
-/** One hash tag: the script touches both. */
+/** One hash tag: the scripts touch several. */
 const keys = {
   /** Hash: SHA-256 of a key -> id, name and created_at as JSON. */
   records: 'longhaul:{api-keys}:records',
   /** Hash: SHA-256 of a key -> Unix seconds. */
   used: 'longhaul:{api-keys}:used',
+  /** String: there from the first key on, also when all are revoked. */
+  made: 'longhaul:{api-keys}:made',
 };
 
-/** KEYS: records, used. ARGV: SHA-256 of a key, now, seconds between two notes of its use. Returns {keys there are, 1 if it is one}. */
+/** KEYS: records, made. ARGV: SHA-256 of a key, its record. */
+const CREATE = `
+redis.call('SET', KEYS[2], 1)
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+`;
+
+/**
+ * KEYS: records, used, made. ARGV: SHA-256 of a key, now, seconds between two notes of its use. Returns {1 if a key was ever
+ * made, 1 if it is one}. A Redis that takes no writes (out of memory, a replica) still tells who may come in.
+ */
 const CHECK = `
-local count = redis.call('HLEN', KEYS[1])
+local any = math.min(redis.call('EXISTS', KEYS[1], KEYS[3]), 1)
 local known = redis.call('HEXISTS', KEYS[1], ARGV[1])
 if known == 1 then
   local used = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
-  if ARGV[2] - used >= tonumber(ARGV[3]) then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
+  if ARGV[2] - used >= tonumber(ARGV[3]) then redis.pcall('HSET', KEYS[2], ARGV[1], ARGV[2]) end
 end
-return {count, known}
+return {any, known}
 `;
 
 /**
@@ -57,7 +68,7 @@ export class ApiKeys {
     const key = `lh-${randomBytes(KEY_BYTES).toString('base64url')}`;
     const hash = sha256(key);
     const record = { id: idOf(hash), name, created_at: this.now() };
-    await this.redis.hset(keys.records, hash, JSON.stringify(record));
+    await this.redis.eval(CREATE, 2, keys.records, keys.made, hash, JSON.stringify(record));
     return { ...record, last_used_at: null, key };
   }
 
@@ -84,19 +95,28 @@ export class ApiKeys {
     return this.redis.hlen(keys.records);
   }
 
-  /** Whether there are keys at all, and whether `key` is one of them; if so, notes that it is used. */
+  /** Forgets every key, and that there ever was one. */
+  async reset(): Promise<void> {
+    await this.redis.del(keys.records, keys.used, keys.made);
+  }
+
+  /**
+   * Whether there was ever a key, revoked ones included, and whether `key` is one of those there are; if so, notes that it
+   * is used.
+   */
   async check(key: string | undefined): Promise<{ readonly any: boolean; readonly valid: boolean }> {
     const hash = key === undefined ? '' : sha256(key);
-    const [count, known] = (await this.redis.eval(
+    const [any, known] = (await this.redis.eval(
       CHECK,
-      2,
+      3,
       keys.records,
       keys.used,
+      keys.made,
       hash,
       this.now(),
       USE_SECONDS,
-    )) as [number, 0 | 1];
-    return { any: count > 0, valid: known === 1 };
+    )) as [0 | 1, 0 | 1];
+    return { any: any === 1, valid: known === 1 };
   }
 }
 
