@@ -48,8 +48,15 @@ it('needs none while there is none, on this machine alone', async () => {
     { host: `0.0.0.0:${port}` },
     { origin: 'https://evil.example' },
     { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { forwarded: 'for=192.0.2.1' },
+    { 'x-forwarded-for': '192.0.2.1' },
+    { 'x-forwarded-host': 'localhost' },
+    { via: '1.1 proxy' },
   ];
   for (const headers of strangers) expect([headers, await statusFor(headers)]).toEqual([headers, 401]);
+  for (const site of ['same-origin', 'none']) expect(await statusFor({ 'sec-fetch-site': site })).toBe(200);
   for (const host of [`localhost:${port}`, '127.0.0.1', `[::1]:${port}`]) {
     expect([host, await statusFor({ host, origin: `http://${host}` })]).toEqual([host, 200]);
   }
