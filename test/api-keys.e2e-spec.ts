@@ -132,10 +132,14 @@ it('are taken by the command line from LONGHAUL_API_KEY, listed without themselv
     [['create', 'n'.repeat(65)], 2],
     [['cut'], 2],
     [['ls'], 3, nobody],
+    [['ls'], 3, { REDIS_URL: `${nobody.REDIS_URL.replace('//', '//:p@s3cret@')}/?password=s3cret` }],
+    [['ls'], 2, { REDIS_URL: 'redis://:p%s3cret@127.0.0.1' }],
+    [['ls'], 2, { REDIS_URL: 'http://:s3cret@127.0.0.1' }],
   ];
   const refused = await Promise.all(wrong.map(([args, , env]) => longhaul(['keys', ...args], env)));
   for (const [i, [, code]] of wrong.entries()) {
     expect(refused[i]).toEqual({ code, out: '', err: expect.stringMatching(/^longhaul: [^\n]*\n$/) });
+    expect(refused[i]!.err).not.toContain('s3cret');
   }
 });
 

@@ -39,8 +39,11 @@ export async function redisInfo(url, timeout = 5000) {
   }
 }
 
-/** The address, fit to be shown. */
-export const withoutPassword = (url) => url.replace(/\/\/[^@/]*@/, '//***@');
+/** As libs/config has it, which is not compiled yet when this runs: protocol, host and port, or '***'. */
+export function withoutPassword(url) {
+  const { protocol, host } = URL.canParse(url) ? new URL(url) : { protocol: '', host: '' };
+  return host === '' ? '***' : `${protocol}//${host}`;
+}
 
 function parse(url) {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;

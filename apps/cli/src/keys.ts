@@ -7,7 +7,7 @@ import { LONGHAUL } from './command-name.js';
 import { oneLine, shortTime, table } from './plain-text.js';
 import { printJson } from './service.js';
 
-const LOCAL_REDIS = join(import.meta.dirname, '../../../../deploy/local/redis-server.mjs');
+const SET_UP = join(import.meta.dirname, '../../../../deploy/local');
 const HOME = join(import.meta.dirname, '../../../../.longhaul');
 const TIMEOUT_MS = 5000;
 
@@ -72,7 +72,7 @@ export async function resetKeys(options: KeysOptions): Promise<void> {
 }
 
 async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<void>): Promise<void> {
-  const url = options.redis || (await localRedis(options.dataDir || HOME));
+  const url = options.redis ? givenRedis(options.redis) : await localRedis(options.dataDir || HOME);
   const redis = new Redis(url, {
     lazyConnect: true,
     retryStrategy: () => null,
@@ -90,16 +90,36 @@ async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<vo
   } catch (error) {
     if (error instanceof CliError) throw error;
     const { message } = reason ?? (error as Error);
-    const found = `Redis at ${url.replace(/\/\/[^@/]*@/, '//***@')} cannot be used: ${message}.`;
+    const { withoutPassword } = (await setUp('redis-ping.mjs')) as { withoutPassword(url: string): string };
+    const found = `Redis at ${withoutPassword(url)} cannot be used: ${message}.`;
     throw new CliError(`${found} Is it the service's (REDIS_URL)?`, EXIT.unreachable, 'unreachable');
   } finally {
     redis.disconnect();
   }
 }
 
+/** What is no address is not shown: it may hold a password all the same. */
+function givenRedis(url: string): string {
+  if (isRedisAddress(url)) return url;
+  throw new UsageError(
+    'REDIS_URL: expected an address such as redis://127.0.0.1:6379 or rediss://user:password@host:6379, the password ' +
+      'percent-encoded, found something else.',
+  );
+}
+
+function isRedisAddress(text: string): boolean {
+  try {
+    const { protocol, host, username, password } = new URL(text);
+    decodeURIComponent(username + password); // throws where a % encodes nothing
+    return ['redis:', 'rediss:'].includes(protocol) && host !== '';
+  } catch {
+    return false;
+  }
+}
+
 /** The address of the Redis that `longhaul up` started. */
 async function localRedis(dataDir: string): Promise<string> {
-  const { runningRedis } = (await import(pathToFileURL(LOCAL_REDIS).href)) as {
+  const { runningRedis } = (await setUp('redis-server.mjs')) as {
     runningRedis(folder: string): string | undefined;
   };
   const url = runningRedis(join(dataDir, 'redis'));
@@ -110,3 +130,6 @@ async function localRedis(dataDir: string): Promise<string> {
     'unreachable',
   );
 }
+
+/** A module of the set-up, which is plain JavaScript. */
+const setUp = (name: string): Promise<unknown> => import(pathToFileURL(join(SET_UP, name)).href);

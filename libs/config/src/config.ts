@@ -7,6 +7,7 @@ import { type CompressionSetting, parseCompression } from './compression-setting
 import { ConfigError } from './config-error.js';
 import { Environment, type KV_TYPES, type LOG_LEVELS, MIB, type PRECISIONS } from './environment.js';
 import { modelIdOf } from './model-id.js';
+import { withoutPassword } from './without-password.js';
 
 /** Everything that can be set from outside, validated. Also the injection token under which the apps provide it. */
 export abstract class Config {
@@ -93,7 +94,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
           property === 'LONGHAUL_WEBHOOK_SECRET'
             ? '***'
             : property === 'REDIS_URL'
-              ? withoutPassword(given[property])
+              ? JSON.stringify(withoutPassword(variables.REDIS_URL))
               : JSON.stringify(given[property]),
       })),
     );
@@ -139,6 +140,3 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     logJson: variables.LONGHAUL_LOG_JSON,
   };
 }
-
-/** The message of an error ends up in logs, a password must not. */
-const withoutPassword = (url: string | undefined): string => JSON.stringify(url?.replace(/\/\/.*@/, '//***@'));

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type RedisServer, startRedis } from '../../../test/redis-server.js';
 import { assertRedisReady, connectRedis, connectRedisForRequests, warnAboutRedisSettings } from './redis-connection.js';
-import { RedisUnavailableError } from './redis-errors.js';
+import { isRedisUnavailable, RedisUnavailableError } from './redis-errors.js';
 
 let server: RedisServer;
 const open: Redis[] = [];
@@ -28,9 +28,9 @@ describe('assertRedisReady', () => {
   });
 
   it('says after the time given that there is none, and what to do, without the password', async () => {
-    const error = await assertRedisReady('redis://me:secret@127.0.0.1:1', 500).catch((thrown: unknown) => thrown);
+    const error = await assertRedisReady('redis://me:p@secret@127.0.0.1:1', 500).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RedisUnavailableError);
-    expect(String(error)).toContain('redis://***@127.0.0.1:1 cannot be used: no connection within 0.5 s');
+    expect(String(error)).toContain('redis://127.0.0.1:1 cannot be used: no connection within 0.5 s');
     expect(String(error)).toContain('ECONNREFUSED');
     expect(String(error)).toContain('point REDIS_URL at one that runs');
     expect(String(error)).not.toContain('secret');
@@ -74,6 +74,18 @@ describe('warnAboutRedisSettings', () => {
       expect.stringContaining('appendonly is "no"'),
     ]);
   });
+});
+
+it.each([
+  ['maxmemory', '1', 'OOM'],
+  ['min-replicas-to-write', '1', 'NOREPLICAS'],
+])('counts a Redis that takes no writes (%s %s) as unavailable', async (setting, value, code) => {
+  const redis = kept(connectRedis(server.url));
+  await redis.config('SET', setting, value);
+  const error = await redis.set('a', '1').catch((thrown: unknown) => thrown);
+  await redis.config('SET', setting, '0');
+  expect(String(error)).toContain(code);
+  expect(isRedisUnavailable(error)).toBe(true);
 });
 
 describe('connections while Redis is away', () => {

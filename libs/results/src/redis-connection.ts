@@ -1,6 +1,7 @@
+import { withoutPassword } from '@app/config';
 import { Logger } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
-import { RedisUnavailableError, withoutPassword } from './redis-errors.js';
+import { RedisUnavailableError } from './redis-errors.js';
 
 /** Longest pause between two tries to reconnect, in milliseconds. */
 const MAX_RETRY_DELAY_MS = 2000;

@@ -1,3 +1,5 @@
+import { withoutPassword } from '@app/config';
+
 /** Redis did not answer in time, or refused us. */
 export class RedisUnavailableError extends Error {
   override readonly name = 'RedisUnavailableError';
@@ -10,9 +12,6 @@ export class RedisUnavailableError extends Error {
     );
   }
 }
-
-/** An address fit for logs. */
-export const withoutPassword = (url: string): string => url.replace(/\/\/[^@/]*@/, '//***@');
 
 /** What the network says when nobody answers. */
 const NETWORK_CODES = new Set([
@@ -27,8 +26,8 @@ const NETWORK_CODES = new Set([
 /** What ioredis says of a connection that is down or answers too late. */
 const CONNECTION_MESSAGES =
   /^(Command timed out|Connection is closed|Stream isn't writeable|connect ETIMEDOUT|Reached the max retries per request)/;
-/** What Redis itself says when it cannot serve: starting, out of memory, not writable, failing over. */
-const REPLIES = /^(LOADING|OOM|MISCONF|READONLY|MASTERDOWN|CLUSTERDOWN|NOAUTH|WRONGPASS|TRYAGAIN)\b/;
+/** What Redis itself says when it cannot serve: starting, out of memory, not writable, with too few replicas, failing over. */
+const REPLIES = /^(LOADING|OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|NOAUTH|WRONGPASS|TRYAGAIN)\b/;
 
 /** Whether an error of a Redis command means that Redis cannot be used right now, rather than that we asked wrongly. */
 export function isRedisUnavailable(error: unknown): boolean {
