@@ -6,7 +6,9 @@ set -euo pipefail
 document=${1:-$(dirname "$0")/opinions/greene_v_fisher.pdf}
 base=${LONGHAUL_URL:-http://127.0.0.1:8080}/v1
 
-call() { curl -sS --fail-with-body ${LONGHAUL_API_KEY:+-H "authorization: Bearer $LONGHAUL_API_KEY"} "$@"; }
+# The key goes through a pipe: every user of the machine can read command lines.
+authorization() { printf '%s' "${LONGHAUL_API_KEY:+authorization: Bearer $LONGHAUL_API_KEY}"; }
+call() { authorization | curl -sS --fail-with-body -H @- "$@"; }
 field() { node -pe 'JSON.parse(fs.readFileSync(0))[process.argv[1]]' "$1"; } # of the JSON object on stdin
 model=$(call "$base/models" | node -pe 'JSON.parse(fs.readFileSync(0)).data[0].id')
 

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import OpenAI, { AuthenticationError, toFile } from 'openai';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ApiAlone, errorOf, startApi } from './api-alone.js';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { ApiAlone, errorOf, startApi, until } from './api-alone.js';
 import { AppProcess } from './longhaul-process.js';
 import { freePort } from './redis-server.js';
 
@@ -140,6 +141,59 @@ it('are taken by the command line from LONGHAUL_API_KEY, listed without themselv
   for (const [i, [, code]] of wrong.entries()) {
     expect(refused[i]).toEqual({ code, out: '', err: expect.stringMatching(/^longhaul: [^\n]*\n$/) });
     expect(refused[i]!.err).not.toContain('s3cret');
+  }
+});
+
+it('are on no command line of the examples and of what npm start tells to try', async () => {
+  const { howToTry } = (await import('../deploy/local/how-to-try.mjs' as string)) as {
+    howToTry(url: string, model: string, withKey: boolean): string;
+  };
+  const hint = /^ {2}printf [\s\S]+?}'$/m.exec(howToTry(api.url, 'no-such-model', true))![0];
+  const { key } = await create('shell');
+  const folder = api.environment['LONGHAUL_DATA_DIR']!;
+  const log = join(folder, 'curl.log');
+  await writeFile(log, '');
+  const curl = `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nPATH="\${PATH#*:}" exec curl "$@"\n`;
+  await writeFile(join(folder, 'curl'), curl, { mode: 0o755 });
+  const PATH = `${folder}:${process.env['PATH']}`;
+  const env = { ...process.env, PATH, LONGHAUL_URL: api.url, LONGHAUL_API_KEY: key };
+  const runs: [command: string, args: string[], last: string][] = [
+    ['sh', ['-c', hint], '/v1/chat/completions'],
+    ['examples/batch-with-curl.sh', [], '/v1/batches/batch_'],
+    ['examples/job-with-curl.sh', [], '/events'],
+  ];
+  const printed = runs.map(async ([command, args, last]) => {
+    const child = spawn(command, args, {
+      cwd: join(import.meta.dirname, '..'),
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const output = Promise.all([text(child.stdout), text(child.stderr)]);
+    const ended = () => child.exitCode !== null;
+    // Nobody answers what the examples ask: they wait until they are ended.
+    await until(async () => ended() || (command !== 'sh' && (await readFile(log, 'utf8')).includes(last)));
+    if (!ended()) process.kill(-child.pid!, 'SIGTERM');
+    return (await output).join('');
+  });
+  expect((await Promise.all(printed))[0]).toContain('model_not_found');
+  const lines = await readFile(log, 'utf8');
+  for (const [, , last] of runs) expect(lines).toContain(last);
+  expect(lines).not.toContain(key);
+});
+
+it('are sent by the demo only where a header can hold them', async () => {
+  const { batchClient } = (await import('../deploy/local/batch-client.mjs' as string)) as {
+    batchClient(url: string): { models(): Promise<unknown[]> };
+  };
+  const { key } = await create('demo');
+  try {
+    vi.stubEnv('LONGHAUL_API_KEY', ` ${key}\n`);
+    expect(await batchClient(api.url).models()).toHaveLength(1);
+    vi.stubEnv('LONGHAUL_API_KEY', 'lh-s3cret\nx');
+    expect(() => batchClient(api.url)).toThrow(/^LONGHAUL_API_KEY is no key: /);
+  } finally {
+    vi.unstubAllEnvs();
   }
 });
 

@@ -1,8 +1,13 @@
 // The few calls of the OpenAI API that the demo makes, with plain fetch.
+import { SetupError } from './setup-error.mjs';
 
-/** A client of one server, with LONGHAUL_API_KEY; every call rejects with the server's own message, and its `status`, when the answer is an error. */
+/**
+ * A client of one server, with LONGHAUL_API_KEY; every call rejects with the server's own message, and its `status`, when
+ * the answer is an error.
+ * @throws SetupError where LONGHAUL_API_KEY holds what no header can.
+ */
 export function batchClient(baseUrl, signal) {
-  const key = process.env.LONGHAUL_API_KEY;
+  const key = apiKey();
   const call = async (path, init) => {
     const headers = { ...init?.headers, ...(key && { authorization: `Bearer ${key}` }) };
     const response = await fetch(`${baseUrl}/v1${path}`, { ...init, headers, signal });
@@ -27,6 +32,13 @@ export function batchClient(baseUrl, signal) {
     batch: async (id) => (await call(`/batches/${id}`)).json(),
     content: async (fileId) => (await call(`/files/${fileId}/content`)).text(),
   };
+}
+
+/** As the command line takes it; its own error would show the key. */
+function apiKey() {
+  const key = process.env.LONGHAUL_API_KEY?.trim();
+  if (!key || /^[\x21-\x7e]+$/.test(key)) return key;
+  throw new SetupError("LONGHAUL_API_KEY is no key: 'longhaul keys create' makes one.");
 }
 
 function messageIn(body) {
