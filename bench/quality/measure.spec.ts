@@ -65,7 +65,7 @@ describe('rows of one sample', () => {
     const policy = namedPolicy(name, mode);
     const cache = await probe.read(prefix, policy.needs.attention);
     const asked = policy.needs.attention.includes('questions')
-      ? await probe.scoreQuestions(cache, mode === 'seen' ? [suffix] : probe.standIns)
+      ? await probe.scoreQuestions(cache, mode === 'seen' ? [suffix] : probe.standIns, policy.matching)
       : undefined;
     const full = await probe.compress(cache, namedPolicy('full', 'seen'), 1);
     const { tokens, finishReason } = await probe.greedy(full, suffix, 6);

@@ -72,15 +72,18 @@ export async function* measureSample(
       yield { policy: 'full', budget: 1, ...common, score, ...AS_FULL };
     }
     const questions = mode === 'seen' ? [reference.suffix] : probe.standIns;
-    const asks = open.some(({ name }) => namedPolicy(name, mode).needs.attention.includes('questions'));
-    const askedFirst = asks ? await ask(probe, reference.cache, questions) : undefined;
+    /** By whether what they got is recorded, which only some policies pay for. */
+    const askedBefore = new Map<boolean, Asked>();
     for (const { name, budget, reading } of open) {
       const policy = namedPolicy(name, mode);
       const scored = policy.needs.attention.includes('questions');
-      let [read, asked]: [ReadPrefix, Asked | undefined] = [reference, scored ? askedFirst : undefined];
+      let [read, asked]: [ReadPrefix, Asked | undefined] = [reference, undefined];
       if (reading === 'merging') {
         read = await readMerging(settings, reference, policy, budget, questions);
-        if (scored) asked = await ask(probe, read.cache, questions);
+        if (scored) asked = await ask(probe, read.cache, questions, policy.matching);
+      } else if (scored) {
+        asked = askedBefore.get(policy.matching) ?? (await ask(probe, read.cache, questions, policy.matching));
+        askedBefore.set(policy.matching, asked);
       }
       const start = performance.now();
       const held = await probe.compress(read.cache, policy, budget, settings.calibration, asked?.rows);
@@ -146,13 +149,18 @@ async function timedRead(
 
 /** What questions got of a cache, and how long they were run over it for that. */
 interface Asked {
-  readonly rows: AskedRows;
+  readonly rows: AskedRows | undefined;
   readonly seconds: number;
 }
 
-async function ask(probe: Probe, cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<Asked> {
+async function ask(
+  probe: Probe,
+  cache: ReadingCache,
+  questions: readonly (readonly number[])[],
+  recording: boolean,
+): Promise<Asked> {
   const start = performance.now();
-  const rows = await probe.scoreQuestions(cache, questions);
+  const rows = await probe.scoreQuestions(cache, questions, recording);
   return { rows, seconds: (performance.now() - start) / 1000 };
 }
 

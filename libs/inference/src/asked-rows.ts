@@ -9,36 +9,45 @@ export interface AskedHead {
   readonly queries: Float32Array;
   /** `[n]` log of the sum of each row's exponentials over the prefix */
   readonly logSum: Float32Array;
-  /** `[n]` share of its attention that the prefix had */
+  /** `[n]` share of its attention that the prefix had, times how much the row counts */
   readonly share: Float32Array;
-  /** `[n, headSize]` what it got of the prefix's values: their mean by attention, times the share */
+  /** `[n, headSize]` what it got of the prefix's values: their mean by attention, times `share` */
   readonly output: Float32Array;
 }
 
-/** Bytes of one row of one head. */
-export const askedRowBytes = (headSize: number): number => 2 * (headSize + 1) * Float32Array.BYTES_PER_ELEMENT;
+/** Numbers of one row of one head as the graph gives them (`IO.askedRows`), and as they are kept. */
+export const givenRowSize = (headSize: number): number => 2 * headSize + 3;
+export const askedRowSize = (headSize: number): number => 2 * headSize + 2;
+
+/** Rows that are kept of so many tokens of questions. */
+export const askedRowCount = (tokens: number, group: number): number => Math.min(group * tokens, MOST_ASKED_ROWS);
 
 /** Shares below are taken for this much: their rows hardly count. */
 const LEAST_SHARE = 1e-6;
 
-/** The rows of all KV heads, collected run by run. */
+/** The rows of all KV heads, collected run by run. Every question counts the same, whatever its length. */
 export class AskedRows {
   /** One a layer and KV head, at `layer * kvHeads + head`. */
   readonly heads: readonly AskedHead[];
-  /** Query rows there will be in all, and how many are kept. */
-  private readonly all: number;
-  private readonly kept: number;
   private readonly group: number;
   private readonly headSize: number;
+  private readonly kept: number;
+  /** Tokens seen, and rows collected of them. */
   private passed = 0;
   private collected = 0;
 
-  /** @param tokens of all questions */
-  constructor({ layers, kvHeads, queryHeads, headSize }: LlamaShape, tokens: number) {
+  /**
+   * @param tokens of all questions, at least one
+   * @param questions how many there are
+   */
+  constructor(
+    { layers, kvHeads, queryHeads, headSize }: LlamaShape,
+    private readonly tokens: number,
+    private readonly questions: number,
+  ) {
     this.group = queryHeads / kvHeads;
     this.headSize = headSize;
-    this.all = this.group * tokens;
-    this.kept = Math.min(this.all, MOST_ASKED_ROWS);
+    this.kept = askedRowCount(tokens, this.group);
     const numbers = (each: number) => new Float32Array(this.kept * each);
     this.heads = Array.from({ length: layers * kvHeads }, () => ({
       queries: numbers(headSize),
@@ -51,30 +60,41 @@ export class AskedRows {
   /**
    * Adds what a run of questions gave.
    * @param rows one a layer and KV head, `[group * n, 2 * headSize + 3]` as of `IO.askedRows`
-   * @param tokens of the run; the others of the n fill its last block
+   * @param counted for each token of the run 1 / tokens of its question; the others of the n fill its last block
    */
-  add(rows: readonly Float32Array[], tokens: number): void {
-    const { group, headSize } = this;
-    const width = 2 * headSize + 3;
+  add(rows: readonly Float32Array[], counted: Float32Array): void {
+    const { group } = this;
+    const width = givenRowSize(this.headSize);
     const n = (rows[0] as Float32Array).length / width / group;
-    for (let token = 0; token < tokens; token++) {
+    for (const [token, perQuestion] of counted.entries()) {
+      // Squares are summed, so the root of what makes all questions equal; 1 where they are equally long.
+      const counts = Math.sqrt((perQuestion * this.tokens) / this.questions);
       for (let head = 0; head < group; head++) {
-        const before = Math.floor((this.passed * this.kept) / this.all);
-        this.passed++;
-        if (Math.floor((this.passed * this.kept) / this.all) === before) continue;
+        if (!this.isKept(head)) continue;
         const from = (head * n + token) * width;
-        for (const [index, run] of rows.entries()) this.copy(this.heads[index] as AskedHead, run, from);
+        for (const [index, run] of rows.entries()) this.copy(this.heads[index] as AskedHead, run, from, counts);
         this.collected++;
       }
+      this.passed++;
     }
   }
 
-  private copy({ queries, logSum, share, output }: AskedHead, row: Float32Array, from: number): void {
+  /** Whether the next token's row of a query head is: as many of each head, spread evenly, each head at other tokens. */
+  private isKept(head: number): boolean {
+    const { group, kept, tokens, passed } = this;
+    const share = Math.floor((kept * (head + 1)) / group) - Math.floor((kept * head) / group);
+    const phase = Math.floor((tokens * head) / group);
+    const until = (token: number) => Math.floor((token * share + phase) / tokens);
+    return until(passed + 1) > until(passed);
+  }
+
+  private copy({ queries, logSum, share, output }: AskedHead, row: Float32Array, from: number, counts: number): void {
     const { headSize, collected } = this;
     queries.set(row.subarray(from, from + headSize), collected * headSize);
-    output.set(row.subarray(from + headSize, from + 2 * headSize), collected * headSize);
+    for (let d = 0; d < headSize; d++) output[collected * headSize + d] = counts * row[from + headSize + d]!;
     const rest = from + 2 * headSize;
-    share[collected] = Math.max(1 - row[rest]! - row[rest + 1]!, LEAST_SHARE);
-    logSum[collected] = row[rest + 2]! + Math.log(share[collected]!);
+    const ofPrefix = Math.max(1 - row[rest]! - row[rest + 1]!, LEAST_SHARE);
+    share[collected] = counts * ofPrefix;
+    logSum[collected] = row[rest + 2]! + Math.log(ofPrefix);
   }
 }

@@ -33,7 +33,7 @@ export interface EngineParts {
 /** What the engine tells of itself. */
 export function describeModel(parts: EngineParts): EngineModel {
   const { shape, modelHash, precision, kvType, calibration, kvBytes, compressThreads } = parts;
-  const { contextLength, layers, kvHeads, headSize } = shape;
+  const { contextLength, layers, kvHeads, queryHeads, headSize } = shape;
   const missing = 'missing' in calibration;
   const calibrated = missing ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
   return {
@@ -43,6 +43,7 @@ export function describeModel(parts: EngineParts): EngineModel {
     contextLength,
     layers,
     kvHeads,
+    queryHeads,
     headSize,
     kvType,
     entryBytes: entryBytes(headSize, kvType),

@@ -57,7 +57,7 @@ export interface HeldCache {
   readonly readingBytes: number;
   /** Seconds from when the prefix began to be read until it was, what ran in between included; without compression. */
   readonly prefillSeconds: number;
-  /** Seconds spent on scoring by questions, planning and merging. */
+  /** Seconds spent on scoring by questions, planning, merging and matching. */
   readonly compressSeconds: number;
 }
 
@@ -151,6 +151,7 @@ export interface EngineModel {
   readonly contextLength: number;
   readonly layers: number;
   readonly kvHeads: number;
+  readonly queryHeads: number;
   readonly headSize: number;
   /** Bytes of one entry of one KV head: key, value and mass. */
   readonly entryBytes: number;

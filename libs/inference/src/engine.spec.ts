@@ -240,6 +240,7 @@ describe('model files', () => {
       contextLength: 512,
       layers: 2,
       kvHeads: 2,
+      queryHeads: 4,
       headSize: 16,
       kvType: 'f32',
       entryBytes: 132,

@@ -21,7 +21,7 @@ import type {
   PrefillRequest,
   StoreRequest,
 } from './engine-port.js';
-import { type HeldHead, type HeldPrefix, heldBytes, holdAs, holdPrefix, meanEntries } from './held-prefix.js';
+import { type HeldHead, type HeldPrefix, heldBytes, holdPrefix, meanEntries } from './held-prefix.js';
 import { JsonConstraints } from './json-constraint.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
 import { matchHeads } from './match-heads.js';
@@ -151,8 +151,7 @@ export class Engine implements EnginePort {
     const shrunk = cache.heads.map((head, index) => !head.staysWhole(plan.policy, plan.entries[index] as number));
     const heads = (await this.compressing.compress(cache, plan)) as HeldHead<Float32Array>[];
     const session = await this.sessions.matching(this.shape.headSize);
-    const matched = await matchHeads(session, heads, shrunk, asked, turn.next);
-    return matched.map((head) => holdAs(kvType, head));
+    return matchHeads(session, heads, { shrunk, asked, checkpoint: turn.next, kvType, letGo: this.letGo });
   }
 
   private handOut(

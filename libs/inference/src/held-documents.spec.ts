@@ -33,7 +33,7 @@ let peakBytes: number;
 beforeAll(async () => {
   const modelPath = join(folder, 'tiny.gguf');
   writeTinyGguf(modelPath, { contextLength: 2048 });
-  const model = { layers: 2, kvHeads: 2, headSize: 16, kvType: 'f32', compressThreads: 1 } as const;
+  const model = { layers: 2, kvHeads: 2, queryHeads: 4, headSize: 16, kvType: 'f32', compressThreads: 1 } as const;
   peakBytes = planRead(model, request(tokens(400))).peakBytes;
   const kvBytes = (4 / 3) * 3.5 * peakBytes;
   engine = await Engine.open({ modelPath, cacheDir: folder, precision: 'f32', threads: 1, kvBytes });

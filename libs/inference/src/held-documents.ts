@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ContextOverflowError, EngineAbortedError, KvMemoryExceededError } from './engine-errors.js';
 import type { CacheHandle, EnginePort, HeldCache, PrefillRequest } from './engine-port.js';
+import { MATCHING_VERSION } from './match-heads.js';
 import { planRead, type ReadPlan } from './read-plan.js';
 
 /** Shorter prefixes are let go after use: reading them again costs less than looking for them. */
@@ -287,7 +288,7 @@ function shapedBy(request: PrefillRequest, { shrinks, shapedByQuestions, matchin
   const asked = shapedByQuestions
     ? digest(questions.map((question) => `${question.length}:${question}`).join(';'))
     : '';
-  return `${compression.policy}:${compression.budget}:${reading}:${matching ? 'matched' : ''}:${asked}`;
+  return `${compression.policy}:${compression.budget}:${reading}:${matching ? MATCHING_VERSION : ''}:${asked}`;
 }
 
 const keyOf = (identity: string, tokens: readonly number[], shape: string): string =>

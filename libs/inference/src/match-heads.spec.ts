@@ -115,7 +115,8 @@ describe('matching kept entries to what questions got', () => {
   const asked = askedHead(all, queries, shares);
   const matchOne = async (head: HeldHead<Float32Array>, of: AskedHead) => {
     const rows = { heads: [of] } as unknown as AskedRows;
-    return (await matchHeads(session, [head], [true], rows, checkpoint))[0] as HeldHead<Float32Array>;
+    const options = { shrunk: [true], asked: rows, checkpoint, kvType: 'f32' } as const;
+    return (await matchHeads(session, [head], options))[0] as HeldHead<Float32Array>;
   };
   const entriesOf = ({ values, logMass }: HeldHead<Float32Array>): Entries => ({
     keys: kept.keys,
@@ -154,10 +155,18 @@ describe('matching kept entries to what questions got', () => {
     for (const x of [...matched.values, ...matched.logMass]) expect(Number.isFinite(x)).toBe(true);
   });
 
+  test('leaves the mass of an entry that nobody looks at', async () => {
+    const keys = kept.keys.map((key, i) => (i === 4 ? key.map((_, d) => -40 * queries[0]![d]!) : key));
+    const entries = { ...kept, keys };
+    const matched = await matchOne(held(entries), askedHead(entries, queries.slice(0, 1), [0.9]));
+    expect(matched.logMass[4]).toBeCloseTo(Math.log(4), 4);
+  });
+
   test('heads that keep everything are not touched', async () => {
     const rows = { heads: [asked, asked] } as unknown as AskedRows;
     const [first, second] = [held(kept), held(kept)];
-    const matched = await matchHeads(session, [first, second], [false, true], rows, checkpoint);
+    const options = { shrunk: [false, true], asked: rows, checkpoint, kvType: 'f32' } as const;
+    const matched = await matchHeads(session, [first, second], options);
     expect(matched[0]).toBe(first);
     expect(matched[1]!.keys).toBe(second.keys);
     expect(matched[1]!.values).not.toEqual(second.values);
@@ -165,20 +174,22 @@ describe('matching kept entries to what questions got', () => {
 });
 
 describe('rows of questions', () => {
-  const shape = { layers: 1, kvHeads: 2, queryHeads: 4, headSize: D } as ConstructorParameters<typeof AskedRows>[0];
+  type Shape = ConstructorParameters<typeof AskedRows>[0];
+  const shape = { layers: 1, kvHeads: 2, queryHeads: 4, headSize: D } as Shape;
   const width = 2 * D + 3;
-  /** Each row's values say whose it is; `own` is its attention to itself. */
-  const run = (tokens: number, first: number) =>
-    Float32Array.from({ length: 2 * tokens * width }, (_, i) => {
+  /** Each row's values say whose it is; a quarter of its attention is its own block's, another the run's before that. */
+  const run = (tokens: number, first: number, group = 2) =>
+    Float32Array.from({ length: group * tokens * width }, (_, i) => {
       const [head, token, column] = [Math.floor(i / width / tokens), Math.floor(i / width) % tokens, i % width];
       if (column < 2 * D) return 1000 * (first + token) + 100 * head + column;
       return column === width - 1 ? 5 : 0.25;
     });
+  const each = (tokens: number, perQuestion: number) => new Float32Array(tokens).fill(1 / perQuestion);
 
   test('of every run are kept in order, without those that fill the last block', () => {
-    const asked = new AskedRows(shape, 5);
-    asked.add([run(4, 0), run(4, 0)], 3);
-    asked.add([run(2, 3), run(2, 3)], 2);
+    const asked = new AskedRows(shape, 5, 1);
+    asked.add([run(4, 0), run(4, 0)], each(3, 5));
+    asked.add([run(2, 3), run(2, 3)], each(2, 5));
     const [head] = asked.heads as [AskedHead];
     expect(head.share.length).toBe(10);
     const firsts = Array.from({ length: 10 }, (_, row) => head.queries[row * D]);
@@ -188,12 +199,31 @@ describe('rows of questions', () => {
     expectClose(head.logSum, new Array(10).fill(5 + Math.log(0.5)), 1e-6);
   });
 
-  test('are spread evenly where there are too many', () => {
-    const asked = new AskedRows(shape, 1000);
-    asked.add([run(1000, 0), run(1000, 0)], 1000);
-    const { queries, share } = asked.heads[1] as AskedHead;
-    expect(share.length).toBe(384);
-    const tokens = Array.from(share, (_, row) => Math.floor(queries[row * D]! / 1000));
-    for (const [row, token] of tokens.entries()) expect(Math.abs(token - (row + 1) * (1000 / 384))).toBeLessThan(1.5);
+  test('count so that every question does the same', () => {
+    const asked = new AskedRows(shape, 10, 2);
+    asked.add([run(10, 0), run(10, 0)], Float32Array.of(...each(8, 8), ...each(2, 2)));
+    const { share, output, logSum } = asked.heads[0] as AskedHead;
+    const squares = [...share].map((x) => x * x);
+    const sum = (rows: number[]) => rows.reduce((a, b) => a + b, 0);
+    expect(sum(squares.slice(0, 16))).toBeCloseTo(sum(squares.slice(16)), 5);
+    expect(output[19 * D]! / share[19]!).toBeCloseTo(2 * (9000 + 100 + D), 1);
+    expectClose(logSum, new Array(20).fill(5 + Math.log(0.5)), 1e-6);
+  });
+
+  test.each([2, 3, 4])('are as many of each of %i query heads and spread evenly where there are too many', (group) => {
+    for (const tokens of [129, 192, 384, 385, 768, 1000]) {
+      const asked = new AskedRows({ ...shape, queryHeads: 2 * group }, tokens, 1);
+      asked.add([run(tokens, 0, group), run(tokens, 0, group)], each(tokens, tokens));
+      const { queries, share } = asked.heads[1] as AskedHead;
+      const kept = Math.min(384, group * tokens);
+      expect(share.length).toBe(kept);
+      const whose = Array.from(share, (_, row) => queries[row * D]!);
+      for (let head = 0; head < group; head++) {
+        const ofHead = whose.filter((value) => Math.floor((value % 1000) / 100) === head);
+        expect(ofHead.length).toBe(kept / group);
+        const half = ofHead.filter((value) => value / 1000 < tokens / 2).length;
+        expect(Math.abs(half - ofHead.length / 2)).toBeLessThanOrEqual(1);
+      }
+    }
   });
 });

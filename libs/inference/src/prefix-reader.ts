@@ -73,7 +73,7 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
 /**
  * Runs the items' own questions over what has been read, for their attention alone (`questions`): every question counts the
  * same, whatever its length. Questions are run side by side; of one that is longer than a chunk, its last tokens.
- * @param recording whether what they got is wanted too, to match what will be kept to it
+ * @param recording whether what they got is wanted too, to match what will be kept to it; undefined where nothing is asked
  */
 export async function scoreQuestions(
   session: InferenceSession,
@@ -83,8 +83,9 @@ export async function scoreQuestions(
   recording = false,
 ): Promise<AskedRows | undefined> {
   const runs = pack(questions, PREFILL_CHUNK);
-  const tokens = runs.flat(2).length;
-  const asked = recording ? new AskedRows(cache.shape, tokens) : undefined;
+  const asking = runs.flat();
+  const tokens = asking.flat().length;
+  const asked = recording && tokens > 0 ? new AskedRows(cache.shape, tokens, asking.length) : undefined;
   for (const packed of runs) {
     await checkpoint();
     const counted = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
@@ -94,7 +95,7 @@ export async function scoreQuestions(
     const outputs = await session.run(readingFeeds(cache, run), [...sums, ...rows]);
     asked?.add(
       rows.map((name) => data(outputs, name)),
-      counted.length,
+      counted,
     );
     // The first column is what the questions' own blocks received.
     for (const [index, head] of cache.heads.entries()) {

@@ -6,7 +6,7 @@ import type { AskedRows } from './asked-rows.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import { compressedHeads, type HeldHead, type HeldPrefix, holdAs, holdPrefix } from './held-prefix.js';
+import { compressedHeads, type HeldPrefix, holdAs, holdPrefix } from './held-prefix.js';
 import { matchHeads } from './match-heads.js';
 import type { MergingRead } from './merging-read.js';
 import { ModelFiles } from './model-files.js';
@@ -70,11 +70,17 @@ export class Probe {
     return logits;
   }
 
-  /** Gathers the questions' attention, and no others', in a cache that was read with kind `questions`. */
-  async scoreQuestions(cache: ReadingCache, questions: readonly (readonly number[])[]): Promise<AskedRows> {
+  /**
+   * Gathers the questions' attention, and no others', in a cache that was read with kind `questions`.
+   * @param recording whether what they got is wanted, for policies that are matched to it
+   */
+  async scoreQuestions(
+    cache: ReadingCache,
+    questions: readonly (readonly number[])[],
+    recording = false,
+  ): Promise<AskedRows | undefined> {
     for (const head of cache.heads) head.clearAttention('questions');
-    const session = await this.sessions.get('prefill');
-    return (await scoreQuestions(session, cache, questions, checkpoint, true)) as AskedRows;
+    return scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint, recording);
   }
 
   /** @param asked what the questions got that were scored last, for policies that are matched to it */
@@ -85,19 +91,19 @@ export class Probe {
     calibration?: HeadCalibration,
     asked?: AskedRows,
   ): Promise<HeldPrefix> {
-    const heads = compressedHeads(cache, policy, budget, calibration);
-    const matched = policy.matching && asked !== undefined ? await this.match(cache, heads, asked) : heads;
     const { kvType } = this.sessions;
-    return holdPrefix(
-      this.shape,
-      cache.tokens,
-      matched.map((head) => holdAs(kvType, head)),
-    );
-  }
-
-  private async match(cache: ReadingCache, heads: HeldHead<Float32Array>[], asked: AskedRows) {
-    const shrunk = heads.map(({ logMass }, index) => logMass.length < cache.heads[index]!.entries);
-    return matchHeads(await this.sessions.matching(this.shape.headSize), heads, shrunk, asked, checkpoint);
+    const heads = compressedHeads(cache, policy, budget, calibration);
+    const shrunk = heads.map(({ logMass }, i) => logMass.length < cache.heads[i]!.entries);
+    const held =
+      policy.matching && asked !== undefined
+        ? await matchHeads(await this.sessions.matching(this.shape.headSize), heads, {
+            shrunk,
+            asked,
+            checkpoint,
+            kvType,
+          })
+        : heads.map((head) => holdAs(kvType, head));
+    return holdPrefix(this.shape, cache.tokens, held);
   }
 
   /** Logits `[answer.length, vocabulary]` from which each token of a given answer would have been drawn. */

@@ -6,7 +6,7 @@ import {
   type PolicyOptions,
 } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
-import { askedRowBytes, MOST_ASKED_ROWS } from './asked-rows.js';
+import { askedRowCount, askedRowSize, givenRowSize } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
@@ -16,6 +16,7 @@ import { PREFILL_CHUNK } from './prefix-reader.js';
 export interface CacheModel {
   readonly layers: number;
   readonly kvHeads: number;
+  readonly queryHeads: number;
   readonly headSize: number;
   /** What is held in the end; it is read in float32. */
   readonly kvType: KvType;
@@ -53,7 +54,7 @@ export interface ReadPlan {
  */
 export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const { tokens, compression, reading, questions = [] } = request;
-  const { layers, kvHeads, headSize, kvType, calibration, compressThreads } = model;
+  const { layers, kvHeads, queryHeads, headSize, kvType, calibration, compressThreads } = model;
   const known = questions.length > 0;
   const policyOptions: PolicyOptions = { scoring: known ? 'questions' : 'stand-ins' };
   const policy = createPolicy(compression.policy, policyOptions);
@@ -77,7 +78,14 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const readingBytes = read * readEntryBytes;
   // What is made is made in float32, and what changes its type waits to be collected.
   const madeBytes = entryBytes(headSize) + (kvType === 'f32' ? 0 : entryBytes(headSize, kvType));
-  const askedBytes = matching ? layers * kvHeads * MOST_ASKED_ROWS * askedRowBytes(headSize) : 0;
+  const madeInAll = made * madeBytes + compressThreads * largest * entryBytes(headSize);
+  const group = queryHeads / kvHeads;
+  const askedTokens = known ? questions.reduce((sum, { length }) => sum + length, 0) : PREFILL_CHUNK;
+  const rowBytes = matching ? layers * kvHeads * Float32Array.BYTES_PER_ELEMENT : 0;
+  const askedBytes = askedRowCount(askedTokens, group) * askedRowSize(headSize) * rowBytes;
+  // What one run of questions gives is gone before anything is made; values that are matched lie beside what they replace.
+  const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * givenRowSize(headSize) * rowBytes;
+  const matchedBytes = matching ? largest * entryBytes(headSize) : 0;
   return {
     policy,
     policyOptions,
@@ -88,7 +96,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
     shapedByQuestions: known && attention.includes('questions'),
     readingBytes,
     // Every thread turns one head at a time.
-    peakBytes: readingBytes + askedBytes + made * madeBytes + compressThreads * largest * entryBytes(headSize),
+    peakBytes: readingBytes + askedBytes + Math.max(runBytes, madeInAll + matchedBytes),
     heldBytes: held * entryBytes(headSize, kvType),
   };
 }

@@ -6,9 +6,9 @@ export const MATCH_IO = {
   queries: 'queries',
   /** float `[n, 1]` log of the sum of each query's exponentials over the entries there were */
   logSum: 'log_sum',
-  /** float `[n, 1]` share of the query's attention that these had */
+  /** float `[n, 1]` share of the query's attention that these had, times how much the query counts */
   share: 'share',
-  /** float `[n, D]` what it got of their values */
+  /** float `[n, D]` what it got of their values: their mean by attention, times `share` */
   output: 'output',
   /** float `[M, D]` */
   keys: 'keys',
@@ -60,7 +60,9 @@ export function buildMatchGraph(headSize: number): Uint8Array {
   const parts = graph.node('parts', 'Exp', [graph.node('relative', 'Sub', [scores, logSum])]);
   const weighed = graph.node('weighed', 'Mul', [parts, share]);
   const before = row('before', graph.node('mass', 'Exp', [logMass]));
-  const wanted = graph.node('wanted', 'MatMul', [row('share', share), weighed]);
+  // No less than what is found counts as, so that entries nobody looks at keep their mass.
+  const atAll = graph.node('wanted/sums', 'MatMul', [row('share', share), weighed]);
+  const wanted = graph.node('wanted', 'Max', [atAll, tiny]);
   let mass = before;
   for (let step = 0; step < MASS_STEPS; step++) {
     const at = `mass.${step}`;

@@ -49,7 +49,7 @@ export const IO = {
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
   /** the same, but `[D, M]` in decode graphs */
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
-  /** float `[M]` log of the tokens each entry stands for; `[1 + M, 1]` in the prefill graph, row 0 zero */
+  /** float `[M]` added to each entry's logits: log of the tokens it stands for, or what was matched; `[1 + M, 1]` in the prefill graph, row 0 zero */
   prefixLogMass: (layer: number, head: number) => `prefix_log_mass.${layer}.${head}`,
   /** The name that a prefix input has for the document of a slot (decode graphs); slot 0 has the plain one. */
   inSlot: (name: string, slot: number) => (slot === 0 ? name : `${name}@${slot}`),
