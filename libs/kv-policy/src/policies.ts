@@ -85,7 +85,8 @@ const POLICIES = {
   /**
    * Ours. The attention of the questions (general ones until they are known, or the last 32 queries), what an entry's
    * neighbourhood received on average and at most; entries given to the heads that lose most without them, see `leastLoss`; adjacent pairs joined by cost, 4
-   * sinks and 16 recent entries left alone, log mass; then masses and values matched to what the questions got of all entries.
+   * sinks and 16 recent entries left alone, log mass; then masses and values matched to what
+   * the questions got of all entries (Attention Matching, arXiv 2602.16284, from merged entries instead of chosen ones).
    */
   'calibrated-merge': ({ scoring = 'window', matching = true }) =>
     composePolicy(
