@@ -173,6 +173,8 @@ class ResponseFormatDto {
 
 /** The fields of a chat completion request and what each must be. Fields that are not here are refused by name. */
 export class ChatCompletionDto extends SamplingDto {
+  static readonly verbatim: readonly string[] = ['response_format.json_schema.schema'];
+
   @IsArray()
   @ArrayNotEmpty({ message: 'messages must have at least one message' })
   @IsObject({ each: true, message: 'every message must be an object' })

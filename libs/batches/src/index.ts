@@ -56,16 +56,11 @@ export { isTooDeep } from './json-depth.js';
 export { mapOptions } from './long-chat.js';
 export { combineText, type PartialAnswer } from './map-reduce-prompts.js';
 export { ApiError, type OpenAiErrorBody, type OpenAiErrorType } from './openai-error.js';
-export {
-  assertOwnNames,
-  inOrderOf,
-  parseChatCompletion,
-  parseCompressionRequest,
-  parseTextCompletion,
-} from './parse-request.js';
+export { parseChatCompletion, parseCompressionRequest, parseTextCompletion, validated } from './parse-request.js';
 export { planAlone } from './plan-alone.js';
 export type { EncodedRequest, PromptEncoder } from './prompt.js';
 export * from './queues.js';
+export type { RequestClass } from './request-instance.js';
 export { systemFingerprint } from './system-fingerprint.js';
 export { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
 export {

@@ -273,6 +273,19 @@ describe('parseChatCompletion', () => {
     expect(offence(() => parseChatCompletion(body)).param).toBe('__proto__');
     expect(({} as Record<string, unknown>)['n']).toBeUndefined();
     expect(refused({ constructor: 1 }).param).toBe('constructor');
+    const message = { role: 'user', content: [{ type: 'text', text: 'x', constructor: { n: 2 } }] };
+    expect(refused({ messages: [{ ...message, content: 'x', constructor: {} }] }).param).toBe(
+      'messages[0].constructor',
+    );
+    expect(refused({ messages: [message] }).param).toBe('messages[0].content[0].constructor');
+  });
+
+  it('leaves a schema as it is, whatever its properties are called', () => {
+    const text = '{"type":"object","properties":{"constructor":{"type":"string"},"__proto__":{"const":1}}}';
+    const schema: unknown = JSON.parse(text);
+    const format = { type: 'json_schema', json_schema: { name: 'race', schema } };
+    const { response_format } = parseChatCompletion({ ...base, response_format: format });
+    expect(JSON.stringify(response_format)).toBe(JSON.stringify(format));
   });
 });
 

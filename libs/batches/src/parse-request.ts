@@ -1,4 +1,3 @@
-import { type ClassConstructor, plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
 import { ChatCompletionDto, type ChatCompletionRequest } from './chat-completion.dto.js';
 import { CompressionDto } from './compression.dto.js';
@@ -6,6 +5,7 @@ import type { CompressionRequest } from './compression.js';
 import { isTooDeep } from './json-depth.js';
 import { checkJsonSchema } from './json-schema.js';
 import { ApiError } from './openai-error.js';
+import { instanceOf, memberPath, type RequestClass, unknownParameter } from './request-instance.js';
 import { TextCompletionDto, type TextCompletionRequest } from './text-completion.dto.js';
 import { brokenTextAt } from './unicode-text.js';
 
@@ -90,27 +90,16 @@ function actedOn(
   if (isTooDeep(body)) throw ApiError.tooDeep();
   const broken = brokenTextAt(body);
   if (broken !== undefined) throw ApiError.brokenText(broken);
-  assertOwnNames(body);
-  const fields: Record<string, unknown> = {};
+  const fields: [string, unknown][] = [];
   for (const [name, value] of Object.entries(body)) {
     if (value === null || IGNORED.includes(name)) continue;
     if (Object.hasOwn(unsupported, name)) {
       if (isEmpty(value) || unsupported[name]?.includes(value)) continue;
       throw ApiError.invalid(`${name} is not supported by Longhaul. Leave it out.`, name, 'unsupported_parameter');
     }
-    fields[name] = value;
+    fields.push([name, value]);
   }
-  return fields;
-}
-
-/**
- * Refuses fields that every object has (`constructor`): class-transformer drops them silently, and assigning `__proto__` would
- * do worse.
- * @throws ApiError (400)
- */
-export function assertOwnNames(body: object): void {
-  const name = Object.keys(body).find((field) => field in Object.prototype);
-  if (name !== undefined) throw unknownParameter(name);
+  return Object.fromEntries(fields);
 }
 
 /**
@@ -126,9 +115,14 @@ export function parseCompressionRequest(value: unknown): CompressionRequest | un
   return { ...validated(CompressionDto, value, 'compression') } as CompressionRequest;
 }
 
-function validated<T extends object>(dto: ClassConstructor<T>, fields: Record<string, unknown>, path: string): T {
-  const instance = plainToInstance(dto, fields, { exposeUnsetFields: false });
-  const errors = validateSync(instance, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true });
+/**
+ * A request's fields as an instance of the class that says what they must be.
+ * @param path of the fields in the request
+ * @throws ApiError (400) that names the first offending field
+ */
+export function validated<T extends object>(type: RequestClass<T>, fields: object, path: string): T {
+  const instance = instanceOf(type, fields, path);
+  const errors = validateSync(instance, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: false });
   const error = mostTelling(errors, fields);
   if (error) throw firstOffence(error, fields, path);
   return instance;
@@ -147,7 +141,7 @@ function mostTelling(errors: readonly ValidationError[], body: unknown): Validat
 }
 
 /** Errors in the order in which a body has their fields, those of missing ones last. */
-export function inOrderOf(errors: readonly ValidationError[], body: unknown): ValidationError[] {
+function inOrderOf(errors: readonly ValidationError[], body: unknown): ValidationError[] {
   const names = typeof body === 'object' && body !== null ? Object.keys(body) : [];
   const place = ({ property }: ValidationError): number =>
     names.includes(property) ? names.indexOf(property) : names.length;
@@ -169,14 +163,6 @@ function firstOffence(error: ValidationError, body: unknown, parent: string): Er
   const missing = error.value === undefined;
   const message = (constraint?.[1] ?? `${path} is not valid`).replace(/\.$/, '');
   return missing ? ApiError.missing(path) : ApiError.invalid(`Invalid '${path}': ${message}.`, path, 'invalid_value');
-}
-
-const unknownParameter = (path: string): ApiError =>
-  ApiError.invalid(`Unrecognized request argument supplied: ${path}`, path, 'unknown_parameter');
-
-function memberPath(parent: string, property: string): string {
-  if (/^\d+$/.test(property)) return `${parent}[${property}]`;
-  return parent === '' ? property : `${parent}.${property}`;
 }
 
 function isEmpty(value: unknown): boolean {

@@ -10,6 +10,8 @@ const MAX_VALUE_LENGTH = 512;
 
 /** What a batch may be given, whatever it is made of. */
 export class BatchOptionsDto {
+  static readonly verbatim: readonly string[] = ['metadata', 'compression'];
+
   /** OpenAI knows '24h' only. */
   @ValidateBy(
     { name: 'isCompletionWindow', validator: { validate: (value) => completionSeconds(value) !== undefined } },

@@ -1,56 +1,24 @@
-import { ApiError, assertOwnNames, brokenTextAt, inOrderOf, isTooDeep } from '@app/batches';
+import { ApiError, brokenTextAt, isTooDeep, type RequestClass, validated } from '@app/batches';
 import {
   type ArgumentMetadata,
   type CanActivate,
   type ExecutionContext,
   Injectable,
-  ValidationPipe,
+  type PipeTransform,
 } from '@nestjs/common';
-import type { ValidationError } from 'class-validator';
 import type { Request } from 'express';
 
-/** Validates every DTO; fields nobody asked for are an error, as a misspelt one would otherwise be ignored. */
-export class RequestPipe extends ValidationPipe {
-  constructor() {
-    super({
-      transform: true,
-      whitelist: true,
-      forbidNonWhitelisted: true,
-      exceptionFactory: (errors) => new InvalidFields(errors),
-    });
-  }
+/** What is no class of a request: taken as it is. */
+const UNTYPED: readonly unknown[] = [String, Boolean, Number, Array, Object];
 
-  /** Throws an `ApiError` about the first bad field, in the request's own order. */
-  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (typeof value === 'object' && value !== null) assertOwnNames(value);
-    try {
-      return await super.transform(value, metadata);
-    } catch (error) {
-      if (error instanceof InvalidFields) throw describe(inOrderOf(error.errors, value)[0], '');
-      throw error;
-    }
+/** Validates every request of a class; fields nobody asked for are an error, as a misspelt one would otherwise be ignored. */
+@Injectable()
+export class RequestPipe implements PipeTransform {
+  /** @throws ApiError (400) about the first bad field */
+  transform(value: unknown, { metatype }: ArgumentMetadata): unknown {
+    if (!metatype || UNTYPED.includes(metatype)) return value;
+    return validated(metatype as RequestClass, value ?? {}, '');
   }
-}
-
-class InvalidFields extends Error {
-  override readonly name = 'InvalidFields';
-  constructor(readonly errors: readonly ValidationError[]) {
-    super('fields that are not valid');
-  }
-}
-
-/** OpenAI's way to say what is wrong with a field. */
-function describe(error: ValidationError | undefined, parent: string): ApiError {
-  if (!error) return ApiError.invalid('The request is not valid.');
-  const param = parent ? `${parent}.${error.property}` : error.property;
-  const [constraint] = Object.entries(error.constraints ?? {});
-  if (!constraint) return describe(error.children?.[0], param);
-  if (constraint[0] === 'whitelistValidation') {
-    return ApiError.invalid(`Unrecognized request argument supplied: ${param}`, param, 'unknown_parameter');
-  }
-  return error.value === undefined
-    ? ApiError.missing(param)
-    : ApiError.invalid(`Invalid '${param}': ${constraint[1]}.`, param, 'invalid_value');
 }
 
 /** Refuses a request whose body is no JSON object, nested without end or no Unicode text, before its fields are looked at (guards run before pipes). */
@@ -64,7 +32,6 @@ export class JsonBodyGuard implements CanActivate {
     }
     assertObject(body);
     if (isTooDeep(body)) throw ApiError.tooDeep();
-    assertOwnNames(body);
     const broken = brokenTextAt(body);
     if (broken !== undefined) throw ApiError.brokenText(broken);
     return true;

@@ -3,6 +3,8 @@ import { BatchOptionsDto } from '../batches/batch-options.dto.js';
 
 /** Body of `POST /v1/jobs`: documents and questions, and what a batch may be given. */
 export class CreateJobDto extends BatchOptionsDto {
+  static override readonly verbatim = [...BatchOptionsDto.verbatim, 'documents', 'questions', 'pairs', 'options'];
+
   /** Ids of files, or objects; `parseDocuments` says which. */
   @Allow()
   readonly documents?: unknown;
