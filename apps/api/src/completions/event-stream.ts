@@ -8,9 +8,12 @@ const KEEP_ALIVE_MS = 10_000;
 /** A signal that is aborted when the client closes the connection before it has its answer. */
 export function clientGone(response: Response): AbortSignal {
   const gone = new AbortController();
-  response.once('close', () => {
+  const look = (): void => {
     if (!response.writableFinished) gone.abort();
-  });
+  };
+  // It may have gone already, while its key was checked or its body parsed.
+  if (response.closed) look();
+  else response.once('close', look);
   return gone.signal;
 }
 
@@ -27,6 +30,9 @@ export async function sendEvents(
   errorBody: (error: unknown) => OpenAiErrorBody,
 ): Promise<void> {
   let lastSent = Date.now();
+  const closed = new Promise<void>((resolve) => {
+    response.once('close', resolve);
+  });
   const send = async (text: string): Promise<void> => {
     if (!response.headersSent) {
       response.status(200);
@@ -37,7 +43,7 @@ export async function sendEvents(
     }
     lastSent = Date.now();
     if (response.destroyed || response.write(text)) return;
-    await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    await Promise.race([once(response, 'drain'), closed]);
   };
   try {
     for await (const chunk of chunks) {

@@ -44,11 +44,10 @@ export function idempotency(redis: Redis, runningSeconds: number): RequestHandle
       }
       const name = `longhaul:idempotency:{${clientKey(request)}}:${sha256(key)}`;
       const mine: Kept = { run: randomUUID(), fingerprint: fingerprint(request) };
-      if ((await redis.set(name, JSON.stringify(mine), 'EX', runningSeconds, 'NX')) !== 'OK') {
+      while ((await redis.set(name, JSON.stringify(mine), 'EX', runningSeconds, 'NX')) !== 'OK') {
         const known = await redis.get(name);
-        // Missing where the first one failed just now: then this is the first.
+        // Missing where the first one failed just now: then one of those that wait is the first.
         if (known !== null) return repeat(JSON.parse(known) as Kept, mine, response);
-        await redis.set(name, JSON.stringify(mine), 'EX', runningSeconds);
       }
       keep(response, (kept) =>
         redis
