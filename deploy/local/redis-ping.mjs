@@ -45,19 +45,26 @@ export function withoutPassword(url) {
   return host === '' ? '***' : `${protocol}//${host}`;
 }
 
-function parse(url) {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol === 'redis:' || parsed?.protocol === 'rediss:') {
-    return {
-      ...parts(parsed),
-      username: decodeURIComponent(parsed.username),
-      password: decodeURIComponent(parsed.password),
-    };
+/** Whether a Redis client could make something of an address. */
+export function isRedisAddress(url) {
+  if (!URL.canParse(url)) return false;
+  const { protocol, host, username, password } = new URL(url);
+  try {
+    decodeURIComponent(username + password); // throws where a % encodes nothing
+  } catch {
+    return false;
   }
-  throw new SetupError(`REDIS_URL: expected redis://host:port or rediss://host:port, found ${withoutPassword(url)}`);
+  return ['redis:', 'rediss:'].includes(protocol) && host !== '';
 }
 
-const parts = ({ protocol, hostname, port }) => ({ protocol, hostname, port });
+function parse(url) {
+  if (isRedisAddress(url)) {
+    const { protocol, hostname, port, username, password } = new URL(url);
+    return { protocol, hostname, port, username: decodeURIComponent(username), password: decodeURIComponent(password) };
+  }
+  const expected = 'redis://host:port or rediss://user:password@host:port, the password percent-encoded';
+  throw new SetupError(`REDIS_URL: expected ${expected}, found ${withoutPassword(url)}`);
+}
 
 const split = (line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)];
 

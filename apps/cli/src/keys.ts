@@ -72,7 +72,7 @@ export async function resetKeys(options: KeysOptions): Promise<void> {
 }
 
 async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<void>): Promise<void> {
-  const url = options.redis ? givenRedis(options.redis) : await localRedis(options.dataDir || HOME);
+  const url = await (options.redis ? givenRedis(options.redis) : localRedis(options.dataDir || HOME));
   const redis = new Redis(url, {
     lazyConnect: true,
     retryStrategy: () => null,
@@ -99,22 +99,13 @@ async function withKeys(options: KeysOptions, use: (keys: ApiKeys) => Promise<vo
 }
 
 /** What is no address is not shown: it may hold a password all the same. */
-function givenRedis(url: string): string {
+async function givenRedis(url: string): Promise<string> {
+  const { isRedisAddress } = (await setUp('redis-ping.mjs')) as { isRedisAddress(url: string): boolean };
   if (isRedisAddress(url)) return url;
   throw new UsageError(
     'REDIS_URL: expected an address such as redis://127.0.0.1:6379 or rediss://user:password@host:6379, the password ' +
       'percent-encoded, found something else.',
   );
-}
-
-function isRedisAddress(text: string): boolean {
-  try {
-    const { protocol, host, username, password } = new URL(text);
-    decodeURIComponent(username + password); // throws where a % encodes nothing
-    return ['redis:', 'rediss:'].includes(protocol) && host !== '';
-  } catch {
-    return false;
-  }
 }
 
 /** The address of the Redis that `longhaul up` started. */

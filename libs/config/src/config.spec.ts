@@ -165,6 +165,13 @@ describe('loadConfig', () => {
     expect(loadConfig({ REDIS_URL: url }).redisUrl).toBe(url);
   });
 
+  it('refuses a Redis password with a % that encodes nothing, without showing it', () => {
+    const { message } = errorOf({ REDIS_URL: 'redis://user:p%ZZsecret@127.0.0.1:6379' });
+    expect(message).toContain('REDIS_URL: expected an address like');
+    expect(message).toContain('percent-encoded, found "redis://127.0.0.1:6379"');
+    expect(message).not.toContain('secret');
+  });
+
   it.each(['kvmerger:0', 'kvmerger:2', 'kvmerger:NaN', 'kvmerger:-0.5', ':0.5', 'kvmerger:', 'KV:0.5', 'full:'])(
     'refuses the compression %s',
     (text) => {

@@ -55,6 +55,19 @@ function Flag(): PropertyDecorator {
   };
 }
 
+const REDIS_ADDRESS =
+  'an address like redis://127.0.0.1:6379 or rediss://user:password@host:6379, the password percent-encoded';
+
+/** Whether every `%` of a text encodes something: clients of Redis decode user and password. */
+function isDecodable(text: unknown): boolean {
+  try {
+    decodeURIComponent(String(text));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The form in which Standard Webhooks give secrets: 24 to 64 bytes. */
 const WEBHOOK_SECRET = /^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -78,8 +91,9 @@ export class Environment {
   @IsUrl(
     // Names of containers may hold underscores and have no top-level domain.
     { protocols: ['redis', 'rediss'], require_protocol: true, require_tld: false, allow_underscores: true },
-    { message: 'an address like redis://127.0.0.1:6379 or rediss://user:password@host:6379' },
+    { message: REDIS_ADDRESS },
   )
+  @ValidateBy({ name: 'decodable', validator: { validate: isDecodable } }, { message: REDIS_ADDRESS })
   REDIS_URL = 'redis://127.0.0.1:6379';
 
   @Expose()
