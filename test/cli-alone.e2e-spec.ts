@@ -37,4 +37,24 @@ it('longhaul says that no worker is connected where a batch waits for one', asyn
   }
   expect(out).toBe('  0 %  validating\n  0 %  validating  no worker is connected\n');
   expect(await closed).toEqual([130, null]);
+
+  const forPrograms = start('watch', id.trim(), '--json');
+  const objects = text(forPrograms.stdout!);
+  const ended = once(forPrograms, 'close');
+  let told = '';
+  for await (const chunk of forPrograms.stderr!) {
+    told += chunk;
+    if (told.split('\n').length === 2) forPrograms.kill('SIGINT');
+  }
+  expect(
+    told
+      .trim()
+      .split('\n')
+      .map((one) => JSON.parse(one)),
+  ).toEqual([
+    { warning: { message: 'No worker is connected: the batch waits until one is.', code: 'no_worker' } },
+    { error: { message: 'interrupted', code: 'interrupted' } },
+  ]);
+  expect(JSON.parse(await objects)).toMatchObject({ id: id.trim(), status: 'validating' });
+  expect(await ended).toEqual([130, null]);
 });

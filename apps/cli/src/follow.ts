@@ -3,12 +3,12 @@ import { LONGHAUL } from './command-name.js';
 import { LiveLine } from './live-line.js';
 import type { Batch } from './longhaul-client.js';
 import { oneLine } from './plain-text.js';
-import { printJson, type Service } from './service.js';
+import { printJson, type Service, tellNoWorker } from './service.js';
 import { ENDED, watchedBatch } from './watched-batch.js';
 
 /**
  * Shows how a batch goes until it has ended: a bar on a terminal, lines elsewhere, the Batch object at every change for
- * programs. Returns the batch as it ended.
+ * programs, to stderr that there is no worker. Returns the batch as it ended.
  * @param out where the bar goes; stderr where stdout is for results
  */
 export async function follow(
@@ -20,6 +20,7 @@ export async function follow(
   const progress = new BatchProgress();
   let last: Batch | undefined;
   let printed = '';
+  let isAlone = false;
   try {
     for await (const batch of watchedBatch(client, id, signal)) {
       last = batch;
@@ -30,6 +31,8 @@ export async function follow(
       const news = `${batch.status} ${Math.floor(progress.share * 100)}${workers === 0 ? ' alone' : ''}`;
       if (!json) line.show(progress.share, progress.texts, news);
       else if (text !== printed && out === process.stdout) printJson(batch);
+      if (json && workers === 0 && !isAlone) tellNoWorker(json);
+      if (workers !== undefined) isAlone = workers === 0;
       printed = text;
     }
   } catch (error) {

@@ -41,6 +41,12 @@ function apiKey(): string | undefined {
 /** Prints a value for programs, on a line. */
 export const printJson = (value: unknown): void => console.log(JSON.stringify(value));
 
+/** Says to stderr why nothing moves: a sentence, or JSON as errors are. */
+export function tellNoWorker(json: boolean): void {
+  const message = 'No worker is connected: the batch waits until one is.';
+  console.error(json ? JSON.stringify({ warning: { message, code: 'no_worker' } }) : message);
+}
+
 /** The address without a path: what the OpenAI client calls baseURL ends in /v1. */
 function baseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;

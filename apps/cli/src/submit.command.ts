@@ -7,7 +7,7 @@ import { LONGHAUL } from './command-name.js';
 import { type Document, fileToUpload, findDocuments, isDocumentName, linesOfFile } from './documents.js';
 import { follow, tellEnd } from './follow.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
-import { printJson, type Service, serviceOf } from './service.js';
+import { printJson, type Service, serviceOf, tellNoWorker } from './service.js';
 import { Uploads } from './uploads.js';
 import { exitCodeOf } from './watched-batch.js';
 import { wholeNumber } from './whole-number.js';
@@ -94,9 +94,7 @@ async function submit(inputs: readonly string[], options: SubmitOptions, command
   if (!service.json) console.log(batch.id);
   else if (!options.watch) printJson(batch);
   if (!options.watch) {
-    if (!service.json && (await service.client.workers()) === 0) {
-      console.error('No worker is connected: the batch waits until one is.');
-    }
+    if ((await service.client.workers()) === 0) tellNoWorker(service.json);
     if (process.stdout.isTTY && process.stderr.isTTY && !service.json)
       console.error(`${LONGHAUL} watch shows how it goes, ${LONGHAUL} results its answers.`);
     return;
