@@ -1,4 +1,4 @@
-import { MASS_REACH, MASS_STEPS, RIDGE } from '@app/onnx-graph';
+import { MASS_POWERS, MASS_REACH, RIDGE } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AskedHead, AskedRows } from './asked-rows.js';
@@ -53,11 +53,11 @@ function naively(kept: Entries, asked: AskedHead): Entries {
     kept.keys.map((key) => Math.exp(dot(query(row), key) / Math.sqrt(D) - asked.logSum[row]!)),
   );
   let mass = [...kept.mass];
-  for (let step = 0; step < MASS_STEPS; step++) {
+  for (const power of MASS_POWERS) {
     const found = A.map((row) => dot(row, mass));
     const sum = (of: (row: number) => number) =>
       A.reduce((total, _, row) => total + asked.share[row]! ** 2 * of(row), 0);
-    mass = mass.map((m, j) => (m * sum((row) => A[row]![j]!)) / sum((row) => A[row]![j]! * found[row]!));
+    mass = mass.map((m, j) => m * (sum((row) => A[row]![j]!) / sum((row) => A[row]![j]! * found[row]!)) ** power);
   }
   mass = mass.map((m, j) => Math.min(Math.max(m, MASS_REACH.down * kept.mass[j]!), MASS_REACH.up * kept.mass[j]!));
   const P = A.map((row, r) => {

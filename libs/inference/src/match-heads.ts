@@ -7,7 +7,7 @@ import type { Checkpoint } from './prefix-reader.js';
 import { data } from './tensors.js';
 
 /** Raised when matching makes something else of the same cache, so that one made before is not taken for it. */
-export const MATCHING_VERSION = 1;
+export const MATCHING_VERSION = 2;
 
 /** Heads take a few milliseconds each, decode steps of others a few dozen: so long it goes on before it is their turn. */
 const MATCH_MS = 50;

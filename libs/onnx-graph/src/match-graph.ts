@@ -21,10 +21,13 @@ export const MATCH_IO = {
   matchedLogMass: 'matched_log_mass',
 } as const;
 
-/** Steps of the masses: from 5 on divergence hardly changes. */
-export const MASS_STEPS = 10;
-/** Steps of the values: 16 are as good as the exact solution. */
-export const VALUE_STEPS = 16;
+/**
+ * Steps of the masses, each by this power of its factor: together they come as far as ten by the factor itself (residual within
+ * 0.4 %, log-masses within 0.004), the last of which ends the swinging of those before.
+ */
+export const MASS_POWERS: readonly number[] = [2, 3, 2, 2, 1];
+/** Steps of the values: what the questions miss then is within 3 % of what the exact solution leaves. */
+export const VALUE_STEPS = 12;
 /** Ridge of the values, relative to the mean of the diagonal: from 0.003 to 0.1 all the same. */
 export const RIDGE = 0.01;
 /** How far a mass may move from what it was. */
@@ -37,7 +40,7 @@ const TINY = 1e-20;
  * of all. With w = mass, A = exp(score - log sum) and s = share, one row a query:
  *
  * - masses: A w = 1, least squares weighted by s, w >= 0, by multiplicative steps from the tokens each entry stands for (Lee and
- *   Seung's rule; the paper solves from nothing, so that merged entries would lose what they stand for);
+ *   Seung's rule, over-relaxed; the paper solves from nothing, so that merged entries would lose what they stand for);
  * - values: P v = output, P being the rows of A w brought to sum s; the smallest change to v in the ridge sense,
  *   v + P' (P P' + r)^-1 (output - P v), by steps of conjugate residuals (the paper: least squares from nothing).
  */
@@ -64,12 +67,14 @@ export function buildMatchGraph(headSize: number): Uint8Array {
   const atAll = graph.node('wanted/sums', 'MatMul', [row('share', share), weighed]);
   const wanted = graph.node('wanted', 'Max', [atAll, tiny]);
   let mass = before;
-  for (let step = 0; step < MASS_STEPS; step++) {
+  for (const [step, power] of MASS_POWERS.entries()) {
     const at = `mass.${step}`;
     const sums = graph.node(`${at}/sums`, 'MatMul', [weighed, column(at, mass)]);
     const found = graph.node(`${at}/found`, 'MatMul', [row(`${at}/sums`, sums), weighed]);
     const change = graph.node(`${at}/change`, 'Div', [wanted, graph.node(`${at}/above_0`, 'Max', [found, tiny])]);
-    mass = graph.node(at, 'Mul', [mass, change]);
+    for (let times = 0; times < power; times++) {
+      mass = graph.node(`${at}/times.${times}`, 'Mul', [mass, change]);
+    }
   }
   const bound = (name: string, factor: number) =>
     graph.node(name, 'Mul', [before, graph.float(`${name}/factor`, factor)]);
@@ -99,16 +104,16 @@ function solveRidge(graph: GraphBuilder, rows: Value, b: Value): Value {
   const count = graph.node('count', 'Cast', [size], { attributes: { to: ELEMENT.float } });
   const mean = graph.node('mean_square', 'Div', [squares, count]);
   const ridge = graph.node('ridge', 'Mul', [mean, graph.float('relative_ridge', RIDGE)]);
+  const diagonal = graph.node('diagonal', 'Mul', [graph.node('identity', 'EyeLike', [gram]), ridge]);
+  const matrix = graph.node('matrix', 'Add', [gram, diagonal]);
   const axis = graph.integers('rows_axis', [0]);
-  const times = (name: string, x: Value) =>
-    graph.node(name, 'Add', [
-      graph.node(`${name}/product`, 'MatMul', [gram, x]),
-      graph.node(`${name}/ridge`, 'Mul', [x, ridge]),
-    ]);
+  const times = (name: string, x: Value) => graph.node(name, 'MatMul', [matrix, x]);
   const dot = (name: string, x: Value, y: Value) =>
     graph.node(name, 'ReduceSum', [graph.node(`${name}/products`, 'Mul', [x, y]), axis], {
       attributes: { keepdims: 1 },
     });
+  const square = (name: string, x: Value) =>
+    graph.node(name, 'ReduceSumSquare', [x, axis], { attributes: { keepdims: 1 } });
   const above0 = (name: string, x: Value) => graph.node(`${name}/above_0`, 'Max', [x, tiny]);
   const plus = (name: string, x: Value, factor: Value, y: Value, operator: 'Add' | 'Sub' = 'Add') =>
     graph.node(name, operator, [x, graph.node(`${name}/step`, 'Mul', [factor, y])]);
@@ -121,7 +126,7 @@ function solveRidge(graph: GraphBuilder, rows: Value, b: Value): Value {
   let energy = dot('energy', residual, applied);
   for (let step = 0; step < VALUE_STEPS; step++) {
     const at = `value.${step}`;
-    const length = above0(`${at}/length`, dot(`${at}/length`, appliedDirection, appliedDirection));
+    const length = above0(`${at}/length`, square(`${at}/length`, appliedDirection));
     const factor = graph.node(`${at}/factor`, 'Div', [energy, length]);
     x = x === undefined ? graph.node(`${at}/x`, 'Mul', [factor, direction]) : plus(`${at}/x`, x, factor, direction);
     if (step + 1 === VALUE_STEPS) break;
