@@ -2,7 +2,7 @@ import { type Tokenizer, TokenTextDecoder } from '@app/gguf-model';
 import { BiasedPrediction } from './biased-prediction.js';
 import type { AnswerPiece, GeneratedToken, Generation, SamplingOptions } from './engine-port.js';
 import { tokenLogprobs } from './logprobs.js';
-import { createSampler, type Prediction, type Sampler } from './sampler.js';
+import { createSampler, type FullPrediction, type Prediction, type PredictionNeeds, type Sampler } from './sampler.js';
 import { StopStrings } from './stop-strings.js';
 import type { TokenConstraint } from './token-constraint.js';
 import { MaskedPrediction } from './token-mask.js';
@@ -14,6 +14,8 @@ export type AnswerText = Omit<Generation, 'suffixSeconds' | 'decodeSeconds'>;
 export class Answer {
   /** Set once the answer has ended: its turn ended, a stop string appeared, or `maxTokens` are there. */
   ended: AnswerText | undefined;
+  /** What `take` reads of predictions. */
+  readonly needs: PredictionNeeds;
   private readonly sample: Sampler;
   private readonly pieces: TokenTextDecoder;
   private readonly text: StopStrings;
@@ -32,6 +34,11 @@ export class Answer {
     /** Settled whenever `take` is called. */
     readonly constraint?: TokenConstraint,
   ) {
+    const { temperature, topLogprobs, bias } = sampling;
+    this.needs = {
+      temperature,
+      logits: topLogprobs !== undefined || bias !== undefined || constraint !== undefined,
+    };
     this.sample = createSampler(sampling);
     this.biased = sampling.bias && new BiasedPrediction(sampling.bias, sampling.temperature);
     this.pieces = new TokenTextDecoder(tokenizer);
@@ -40,12 +47,13 @@ export class Answer {
 
   /**
    * Picks the next token.
-   * @param prediction not kept
+   * @param prediction has what `needs` asks for; not kept
    * @returns the token to go on with, unless the answer has `ended`
    */
   take(prediction: Prediction): number {
     const { topLogprobs, maxTokens } = this.sampling;
-    const biased = this.biased?.apply(prediction) ?? prediction;
+    const full = prediction as FullPrediction;
+    const biased = this.biased?.apply(full) ?? full;
     const token = this.sample(this.constraint ? this.masked.restrict(biased, this.constraint.mask) : biased);
     if (this.tokenizer.endOfTurnTokens.includes(token)) {
       this.end('stop', this.text.push(this.pieces.end()));
@@ -55,7 +63,7 @@ export class Answer {
     this.biased?.count(token);
     this.tokens.push(token);
     if (topLogprobs !== undefined) {
-      this.logprobs.push(tokenLogprobs(prediction.logits, token, topLogprobs, this.tokenizer));
+      this.logprobs.push(tokenLogprobs(full.logits, token, topLogprobs, this.tokenizer));
     }
     const stopped = this.text.push(this.pieces.push(token));
     if (stopped !== undefined) this.end('stop', stopped);

@@ -1,12 +1,12 @@
 import type { TokenBias } from './engine-port.js';
 import { logSumExp } from './logprobs.js';
-import type { Prediction } from './sampler.js';
+import type { FullPrediction } from './sampler.js';
 
 /**
  * Adds to the logits what a request asks for and takes from them for what the answer has said already, as OpenAI's:
  * `logit + bias - count * frequency - (count > 0) * presence`. Holds the buffers that it gives out, until the next call.
  */
-export class BiasedPrediction implements Prediction {
+export class BiasedPrediction implements FullPrediction {
   logits = new Float32Array(0);
   probabilities: Float32Array | undefined;
   private readonly counts = new Map<number, number>();
@@ -23,7 +23,7 @@ export class BiasedPrediction implements Prediction {
   }
 
   /** @param prediction left as it is */
-  apply({ logits }: Prediction): Prediction {
+  apply({ logits }: FullPrediction): FullPrediction {
     if (this.logits.length !== logits.length) {
       this.logits = new Float32Array(logits.length);
       this.probabilities = this.temperature === 0 ? undefined : new Float32Array(logits.length);

@@ -2,11 +2,11 @@ import type { Tokenizer } from '@app/gguf-model';
 import { Answer } from './answer.js';
 import type { DecodeRuns } from './decode-runs.js';
 import { EngineAbortedError } from './engine-errors.js';
-import type { AnswerPiece, GenerateRequest, Generation, SamplingOptions } from './engine-port.js';
+import type { AnswerPiece, GenerateRequest, Generation } from './engine-port.js';
 import type { HeldPrefix } from './held-prefix.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 import { MAX_DOCUMENTS, type RunLayout } from './run-layout.js';
-import type { Prediction } from './sampler.js';
+import type { Prediction, PredictionNeeds } from './sampler.js';
 import { roomFor, Tails } from './tails.js';
 import type { TokenConstraint } from './token-constraint.js';
 import type { Turns } from './turns.js';
@@ -18,7 +18,6 @@ interface Item {
   readonly prefix: HeldPrefix;
   /** Tokens to be read behind the prefix before the answer goes on: the suffix, later with what was answered so far. */
   suffix: readonly number[];
-  readonly sampling: SamplingOptions;
   readonly signal: AbortSignal | undefined;
   readonly answer: Answer;
   readonly resolve: (generation: Generation) => void;
@@ -74,7 +73,7 @@ export class ContinuousBatch {
     return new Promise((resolve, reject) => {
       const answer = new Answer(this.tokenizer, sampling, onPiece, constraint);
       const state = { tail: undefined, given: [], joined: 0, suffixBegun: 0, suffixRead: 0 };
-      this.waiting.push({ prefix, suffix, sampling, signal, answer, resolve, reject, ...state });
+      this.waiting.push({ prefix, suffix, signal, answer, resolve, reject, ...state });
       this.going ??= this.go();
     });
   }
@@ -160,7 +159,7 @@ export class ContinuousBatch {
       prefix: (items[0] as Item).prefix,
       sequences: suffixes,
       logitRows: ends.map((end) => end - 1),
-      temperatures: items.map(temperatureOf),
+      needs: items.map(needsOf),
     });
     this.waiting.splice(0, items.length);
     for (const [i, item] of items.entries()) {
@@ -185,7 +184,7 @@ export class ContinuousBatch {
       prefix,
       sequences: [chunk],
       logitRows: [chunk.length - 1],
-      temperatures: [temperatureOf(item)],
+      needs: [needsOf(item)],
       tail,
     });
     tail.append(0, entries, 0, chunk.length);
@@ -210,7 +209,7 @@ export class ContinuousBatch {
     try {
       this.layout ??= this.runs.layOut(this.running.map(({ prefix }) => prefix));
       const tokens = this.running.map(({ given }) => given.at(-1) as number);
-      const predictions = await this.runs.step(this.layout, tokens, this.running.map(temperatureOf), this.tails);
+      const predictions = await this.runs.step(this.layout, tokens, this.running.map(needsOf), this.tails);
       const ended = [...this.running.keys()].filter(
         (i) => !this.take(this.running[i] as Item, predictions[i] as Prediction),
       );
@@ -263,4 +262,4 @@ export class ContinuousBatch {
   }
 }
 
-const temperatureOf = ({ sampling }: Item): number => sampling.temperature;
+const needsOf = ({ answer }: Item): PredictionNeeds => answer.needs;

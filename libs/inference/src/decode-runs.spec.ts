@@ -9,6 +9,8 @@ import { DecodeRuns } from './decode-runs.js';
 import { type HeldPrefix, holdAs, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { seededRandom } from './random.js';
+import type { RunLayout } from './run-layout.js';
+import { argmax } from './sampler.js';
 import { Sessions } from './sessions.js';
 import { Tails } from './tails.js';
 import { expectClose } from './testing/expect-close.js';
@@ -98,18 +100,22 @@ describe.each(KV_TYPES)('decode runs against the naive decoder, prefixes held as
     for (const [i, item] of items.entries()) {
       tails.add();
       tails.append(tails.items - 1, entries, ends[i]! - suffixes[i]!.length, suffixes[i]!.length);
-      expectClose(predictions[i]!.logits, item.expected(suffixes[i]!), TOLERANCE);
+      expectClose(predictions[i]!.logits!, item.expected(suffixes[i]!), TOLERANCE);
     }
   }
 
-  async function step(items: readonly Item[], tails: Tails): Promise<void> {
+  const layOut = (items: readonly Item[]): RunLayout => runs.layOut(items.map(({ document: { held } }) => held));
+
+  async function step(items: readonly Item[], tails: Tails, layout = layOut(items)): Promise<void> {
     const tokens = items.map(token);
-    const layout = runs.layOut(items.map((item) => item.document.held));
     const temperatures = items.map((_, i) => [0, 0.7, 1.5][i % 3]!);
-    const predictions = await runs.step(layout, tokens, temperatures, tails);
+    // Of one item, since all are handed out where one needs them.
+    const needs = temperatures.map((temperature, i) => ({ temperature, logits: i === items.length - 1 }));
+    const predictions = await runs.step(layout, tokens, needs, tails);
     for (const [i, item] of items.entries()) {
       const expected = item.expected([tokens[i]!]);
-      expectClose(predictions[i]!.logits, expected, TOLERANCE);
+      expectClose(predictions[i]!.logits!, expected, TOLERANCE);
+      expect(predictions[i]!.likeliest).toBe(argmax(predictions[i]!.logits!));
       if (temperatures[i] === 0) expect(predictions[i]!.probabilities).toBeUndefined();
       else expectClose(predictions[i]!.probabilities!, softmax(expected, temperatures[i]!), TOLERANCE);
     }
@@ -130,7 +136,25 @@ describe.each(KV_TYPES)('decode runs against the naive decoder, prefixes held as
     await step(running, tails);
     running.push(items[4]!);
     await join([items[4]!], tails);
-    for (let i = 0; i < 70; i++) await step(running, tails);
+    const layout = layOut(running);
+    for (let i = 0; i < 70; i++) await step(running, tails, layout);
+  });
+
+  test('a greedy item is given its likeliest token and no logits', async () => {
+    const item = new Item(document(50, 20));
+    const tails = new Tails(runs.shape);
+    await join([item], tails);
+    const layout = layOut([item]);
+    for (let i = 0; i < 3; i++) {
+      const next = token();
+      const [prediction] = await runs.step(layout, [next], [{ temperature: 0, logits: false }], tails);
+      const expected = item.expected([next]);
+      expect(prediction).toEqual({
+        likeliest: expected.indexOf(Math.max(...expected)),
+        logits: undefined,
+        probabilities: undefined,
+      });
+    }
   });
 
   test('items of several documents in one run, in any order', async () => {
@@ -142,7 +166,7 @@ describe.each(KV_TYPES)('decode runs against the naive decoder, prefixes held as
     tails.remove(0);
     items[0] = items.pop()!;
     for (let i = 0; i < 2; i++) await step(items, tails);
-    expect(runs.layOut(items.map(({ document: { held } }) => held)).phase).toBe('decode-documents');
+    expect(layOut(items).phase).toBe('decode-documents');
   });
 });
 

@@ -2,7 +2,7 @@ import { IO, type LlamaShape } from '@app/onnx-graph';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { HeldPrefix } from './held-prefix.js';
 import { RunLayout } from './run-layout.js';
-import type { Prediction } from './sampler.js';
+import type { Prediction, PredictionNeeds } from './sampler.js';
 import type { Sessions } from './sessions.js';
 import { sequencesBias, stepBias } from './tail-bias.js';
 import { Tails } from './tails.js';
@@ -10,9 +10,7 @@ import { data, integers } from './tensors.js';
 
 /** What a run of a decode graph gives. */
 export interface RunOutputs {
-  /** `[rows, vocabulary]` */
-  readonly logits: Float32Array;
-  /** The same row by row, with probabilities where they were asked for. */
+  /** Row by row, with logits and probabilities where they were asked for. */
   readonly predictions: readonly Prediction[];
   /** `[2 * layers, n, kvHeads * headSize]` keys and values of the run's own tokens. */
   readonly entries: Float32Array;
@@ -24,14 +22,16 @@ export interface Reading {
   readonly sequences: readonly (readonly number[])[];
   /** Tokens, counted over all sequences, after which logits are wanted. */
   readonly logitRows: readonly number[];
-  /** Of each logit row; 0 where left out. */
-  readonly temperatures?: readonly number[];
+  /** Of each logit row; logits alone where left out. */
+  readonly needs?: readonly PredictionNeeds[];
   /** Of one item, which the only sequence goes on with. */
   readonly tail?: Tails;
 }
 
 /** A lower one would only overflow: at this one the most likely token is all but certain. */
 const LOWEST_TEMPERATURE = 1e-5;
+
+const LOGITS_ALONE: PredictionNeeds = { temperature: 0, logits: true };
 
 /** Runs of the decode graphs. Prefixes are read in place and never changed. */
 export class DecodeRuns {
@@ -53,20 +53,20 @@ export class DecodeRuns {
   /**
    * One more token of every item; appends its keys and values to the item's tail.
    * @param tokens each item's next token
-   * @param temperatures each item's
+   * @param needs each item's
    * @param tails of the same items in the same order
    * @returns predictions of the items in the same order
    */
   async step(
     layout: RunLayout,
     tokens: readonly number[],
-    temperatures: readonly number[],
+    needs: readonly PredictionNeeds[],
     tails: Tails,
   ): Promise<readonly Prediction[]> {
     const items = tokens.length;
     const lengths = tokens.map((_, item) => tails.lengthOf(item));
     const bias = new Tensor('float32', stepBias(lengths, tails.capacity), [items, 1, 1, tails.capacity + 1]);
-    const { predictions, entries } = await this.run(layout, temperatures, {
+    const { predictions, entries } = await this.run(layout, needs, {
       ...tails.feeds(),
       [IO.tokens]: integers(tokens, [items]),
       [IO.positions]: integers(
@@ -82,7 +82,7 @@ export class DecodeRuns {
 
   /** Reads sequences of tokens; appends to no tail. */
   async read(reading: Reading): Promise<RunOutputs> {
-    const { prefix, sequences, logitRows, temperatures = logitRows.map(() => 0), tail = this.noTail } = reading;
+    const { prefix, sequences, logitRows, needs = logitRows.map(() => LOGITS_ALONE), tail = this.noTail } = reading;
     const { kvHeads, queryHeads } = this.shape;
     const [tokens, group] = [sequences.flat(), queryHeads / kvHeads];
     const n = tokens.length;
@@ -93,7 +93,7 @@ export class DecodeRuns {
       sequences.map((sequence) => sequence.length),
       before,
     );
-    return this.run(new RunLayout(this.shape, [prefix], n), temperatures, {
+    return this.run(new RunLayout(this.shape, [prefix], n), needs, {
       ...tail.feeds(),
       [IO.tokens]: integers(tokens, [n]),
       [IO.positions]: integers(positions, [1, n]),
@@ -104,25 +104,30 @@ export class DecodeRuns {
 
   private async run(
     layout: RunLayout,
-    temperatures: readonly number[],
+    needs: readonly PredictionNeeds[],
     feeds: InferenceSession.FeedsType,
   ): Promise<RunOutputs> {
     const session = await this.sessions.get(layout.phase);
-    const sampled = [...temperatures.keys()].filter((row) => temperatures[row] !== 0);
-    const inverse = sampled.map((row) => 1 / Math.max(temperatures[row] as number, LOWEST_TEMPERATURE));
-    const outputs = await session.run({
-      ...layout.feeds,
-      ...feeds,
-      [IO.sampledRows]: integers(sampled, [sampled.length]),
-      [IO.inverseTemperature]: new Tensor('float32', Float32Array.from(inverse), [sampled.length, 1]),
-    });
-    const logits = data(outputs, IO.logits);
-    const probabilities = data(outputs, IO.probabilities);
+    const sampled = [...needs.keys()].filter((row) => needs[row]?.temperature !== 0);
+    const inverse = sampled.map((row) => 1 / Math.max((needs[row] as PredictionNeeds).temperature, LOWEST_TEMPERATURE));
+    Object.assign(layout.feeds, feeds);
+    layout.feeds[IO.sampledRows] = integers(sampled, [sampled.length]);
+    layout.feeds[IO.inverseTemperature] = new Tensor('float32', Float32Array.from(inverse), [sampled.length, 1]);
+    // Every output that is fetched is copied, and copies of logits keep the garbage collector busy.
+    const fetched: string[] = [IO.newEntries, IO.likeliest];
+    if (needs.some((row) => row.logits)) fetched.push(IO.logits);
+    if (sampled.length > 0) fetched.push(IO.probabilities);
+    const outputs = await session.run(layout.feeds, fetched);
+    const likeliest = outputs[IO.likeliest]?.data as BigInt64Array;
+    const rows = (name: string) => outputs[name]?.data as Float32Array | undefined;
+    const logits = rows(IO.logits);
+    const probabilities = rows(IO.probabilities);
     return {
-      logits,
-      predictions: temperatures.map((_, row) => ({
-        logits: this.rowOf(logits, row),
-        probabilities: sampled.includes(row) ? this.rowOf(probabilities, sampled.indexOf(row)) : undefined,
+      predictions: needs.map((_, row) => ({
+        likeliest: Number(likeliest[row]),
+        logits: logits && this.rowOf(logits, row),
+        probabilities:
+          probabilities && sampled.includes(row) ? this.rowOf(probabilities, sampled.indexOf(row)) : undefined,
       })),
       entries: data(outputs, IO.newEntries),
     };

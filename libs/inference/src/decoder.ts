@@ -28,7 +28,10 @@ export class Decoder {
       const logitRows = [...chunk.keys()].slice(Math.max(0, from - start));
       const read = await this.runs.read({ prefix: this.prefix, sequences: [chunk], logitRows, tail: this.tail });
       this.tail.append(0, read.entries, 0, chunk.length);
-      logits.set(read.logits, Math.max(0, start - from) * vocabulary);
+      const first = Math.max(0, start - from);
+      for (const [row, prediction] of read.predictions.entries()) {
+        logits.set(prediction.logits as Float32Array, (first + row) * vocabulary);
+      }
     }
     return logits;
   }

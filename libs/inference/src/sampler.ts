@@ -1,12 +1,26 @@
 import type { SamplingOptions } from './engine-port.js';
 import { seededRandom } from './random.js';
 
+/** What an answer reads of each prediction. */
+export interface PredictionNeeds {
+  /** Of the probabilities; 0: none are read. */
+  readonly temperature: number;
+  /** Whether logits are read. They are as many as there are tokens, so where nobody reads them they are not handed out. */
+  readonly logits: boolean;
+}
+
 /** What the model says of one item's next token, `[vocabulary]` each. */
 export interface Prediction {
-  readonly logits: Float32Array;
+  /** Token of the largest logit, the first of equals; left out where logits were changed since. */
+  readonly likeliest?: number | undefined;
+  /** Undefined where no item of the run needs any. */
+  readonly logits: Float32Array | undefined;
   /** At the temperature that was asked for; undefined where that is 0. */
   readonly probabilities: Float32Array | undefined;
 }
+
+/** One that was asked for with logits. */
+export type FullPrediction = Prediction & { readonly logits: Float32Array };
 
 /** Picks the next token. */
 export type Sampler = (prediction: Prediction) => number;
@@ -17,7 +31,7 @@ export function createSampler({
   topP,
   seed,
 }: Pick<SamplingOptions, 'temperature' | 'topP' | 'seed'>): Sampler {
-  if (temperature === 0) return ({ logits }) => argmax(logits);
+  if (temperature === 0) return ({ likeliest, logits }) => likeliest ?? argmax(logits as Float32Array);
   const random = seed === undefined ? Math.random : seededRandom(seed);
   return ({ probabilities }) => sampleNucleus(probabilities as Float32Array, topP, random());
 }

@@ -1,10 +1,10 @@
-import type { Prediction } from './sampler.js';
+import type { FullPrediction } from './sampler.js';
 
 /** Whether a token's bit is set; see `TokenConstraint.mask`. */
 export const allows = (mask: Int32Array, token: number): boolean => ((mask[token >> 5]! >>> (token & 31)) & 1) === 1;
 
 /** Restricts predictions to the tokens that a mask allows. Holds the buffers that it gives out, until the next call. */
-export class MaskedPrediction implements Prediction {
+export class MaskedPrediction implements FullPrediction {
   logits = new Float32Array(0);
   probabilities: Float32Array | undefined;
 
@@ -12,7 +12,7 @@ export class MaskedPrediction implements Prediction {
    * @param prediction left as it is
    * @param mask allows at least one token
    */
-  restrict({ logits, probabilities }: Prediction, mask: Int32Array): Prediction {
+  restrict({ logits, probabilities }: FullPrediction, mask: Int32Array): FullPrediction {
     const { length } = logits;
     if (this.logits.length !== length) {
       this.logits = new Float32Array(length);

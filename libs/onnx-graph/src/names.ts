@@ -8,6 +8,8 @@ export const IO = {
   logitRows: 'logit_rows',
   /** float `[1, m, vocabulary]` */
   logits: 'logits',
+  /** int64 `[1, m]` the token with the largest logit, the first of equals (decode graphs) */
+  likeliest: 'likeliest',
   /** int64 `[s]` rows of the m whose probabilities are wanted (decode graphs) */
   sampledRows: 'sampled_rows',
   /** float `[s, 1]` 1 / temperature of each of them (decode graphs) */

@@ -45,8 +45,20 @@ export function buildGraph(
   const logits = products.multiply('/output/logits', { kind: 'float', value: normed }, model.output, IO.logits);
   graph.output(logits, 'float', [1, 'm', shape.vocabulary]);
   if (phase === 'prefill') attentionSums(graph, step);
-  else probabilities(graph, logits, shape.vocabulary);
+  else {
+    likeliest(graph, logits);
+    probabilities(graph, logits, shape.vocabulary);
+  }
   return graph.encode();
+}
+
+/** The most likely next token of each row, here because greedy answers then need no logits: every fetched output is copied. */
+function likeliest(graph: GraphBuilder, logits: Value): void {
+  graph.node('/output/likeliest/ArgMax', 'ArgMax', [logits], {
+    as: IO.likeliest,
+    attributes: { axis: -1, keepdims: 0 },
+  });
+  graph.output(IO.likeliest, 'int64', [1, 'm']);
 }
 
 /** Probabilities of the next token at each row's temperature, here because the runtime is quicker at exponentials. */
