@@ -83,7 +83,7 @@ describe('batches', () => {
     expect(cancelling).toMatchObject({ status: 'cancelling', cancelling_at: expect.any(Number), cancelled_at: null });
     const again = await errorOf(api.client.batches.cancel(id));
     expect(again).toBeInstanceOf(OpenAI.ConflictError);
-    expect(again).toMatchObject({ status: 409, type: 'invalid_request_error', param: null, code: null });
+    expect(again).toMatchObject({ status: 409, type: 'invalid_request_error', param: 'id', code: null });
     expect(again.message).toContain("Cannot cancel a batch with status 'cancelling'.");
     expect(await errorOf(api.client.batches.cancel('batch_none'))).toMatchObject({ status: 404, param: 'id' });
     expect(await api.refusedPost(`/v1/batches/${id}/cancel`, '{"why":1}')).toMatchObject({

@@ -280,6 +280,19 @@ describe('parseChatCompletion', () => {
     expect(refused({ messages: [message] }).param).toBe('messages[0].content[0].constructor');
   });
 
+  it('takes null for absent, however deep', () => {
+    const file = { file_id: null, file_data: 'eA==', filename: null };
+    const messages = [{ role: 'user', name: null, content: [{ type: 'file', text: null, file }] }];
+    expect(parseChatCompletion({ ...base, messages, compression: { policy: null } })).toMatchObject({
+      messages: [{ role: 'user', content: [{ type: 'file', file: { file_data: 'eA==' } }] }],
+      compression: {},
+    });
+    expect(refused({ messages: [{ role: 'user', content: null }] })).toMatchObject({
+      param: 'messages[0].content',
+      code: 'missing_required_parameter',
+    });
+  });
+
   it('leaves a schema as it is, whatever its properties are called', () => {
     const text = '{"type":"object","properties":{"constructor":{"type":"string"},"__proto__":{"const":1}}}';
     const schema: unknown = JSON.parse(text);

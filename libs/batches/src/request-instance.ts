@@ -13,7 +13,8 @@ export interface RequestClass<T extends object = object> {
 
 /**
  * An instance of the class with a request's fields, not validated yet. What lies in its verbatim fields is the request's own:
- * class-transformer would drop a field of it that is named `constructor`, or fail on it.
+ * class-transformer would drop a field of it that is named `constructor`, or fail on it. Null fields are left out, as OpenAI's
+ * clients send them for what was not given.
  * @param fields no deeper than `MAX_JSON_DEPTH`
  * @param path of `fields` in the request
  * @throws ApiError (400) where any other field has a name that every object has
@@ -25,6 +26,7 @@ export function instanceOf<T extends object>(type: RequestClass<T>, fields: obje
     if (Array.isArray(value)) return value.map((member, i) => typed(member, [...at, String(i)]));
     const members: [string, unknown][] = [];
     for (const [name, member] of Object.entries(value)) {
+      if (member === null) continue;
       const place = [...at, name];
       if (type.verbatim?.includes(place.join('.'))) taken.push([place, member]);
       else if (name in Object.prototype) throw unknownParameter(place.reduce(memberPath, path));

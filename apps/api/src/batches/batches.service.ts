@@ -79,7 +79,7 @@ export class BatchesService {
     const change = { status: 'cancelling', cancelling_at: unixSeconds() } as const;
     if (!(await this.batches.transition(id, ['validating', 'in_progress'], change))) {
       const { status } = (await this.get(id)).batch;
-      throw new ApiError(409, 'invalid_request_error', `Cannot cancel a batch with status '${status}'.`);
+      throw new ApiError(409, 'invalid_request_error', `Cannot cancel a batch with status '${status}'.`, 'id');
     }
     await this.cancellations.cancel(id);
     await this.jobs.endEarly(batch);

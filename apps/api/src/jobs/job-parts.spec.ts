@@ -19,7 +19,7 @@ describe('the parts of a job', () => {
       'file-1',
       { id: 'lease', file_id: 'file-1' },
       { text: 'A text.' },
-      { filename: 'a.pdf', file_data: 'data:application/pdf;base64,JVBERg==' },
+      { filename: 'a.pdf', file_data: 'data:application/pdf;base64,JVBERg==', id: null, text: null },
     ]);
     expect(documents).toEqual([
       { id: 'file-1', source: { fileId: 'file-1' } },
@@ -53,6 +53,11 @@ describe('the parts of a job', () => {
       [() => parseDocuments([{ text: 'a', url: 'b' }]), 'documents[0].url', /Unrecognized/],
       [() => parseDocuments([{ file_data: 'größer' }]), 'documents[0].file_data', /base64/],
       [() => parseDocuments(['']), 'documents[0]', /1 to 255/],
+      [
+        () => parseDocuments([{ id: 'a', file_data: 'YQ==', filename: { toString: 1 } }]),
+        'documents[0].filename',
+        /1 to 255/,
+      ],
       [() => parseQuestions(['a', ' ']), 'questions[1]', /not empty/],
       [() => parseQuestions([{ id: 'a#b', text: 'a' }]), 'questions[0].id', /without '#'/],
       [() => parseQuestions([{ id: '2', text: 'a' }, 'b']), 'questions[1]', /twice/],

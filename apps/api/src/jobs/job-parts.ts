@@ -81,16 +81,16 @@ function parseDocument(entry: unknown, param: string, number: number): JobDocume
     throw invalid(param, 'must have one of file_id, text and file_data');
   }
   if (filename !== undefined && data === undefined) throw invalid(`${param}.filename`, 'belongs to file_data only');
+  const name = filename === undefined ? undefined : assertId(filename, `${param}.filename`);
   if (fileId !== undefined) {
     const file = assertId(fileId, `${param}.file_id`);
     return { id: idOf(fields, param) ?? file, source: { fileId: file } };
   }
-  const id =
-    idOf(fields, param) ?? (filename === undefined ? `document-${number}` : assertId(filename, `${param}.filename`));
+  const id = idOf(fields, param) ?? name ?? `document-${number}`;
   if (text !== undefined) {
     return { id, source: { filename: id, bytes: Buffer.from(textOf(text, `${param}.text`)) } };
   }
-  return { id, source: { filename: String(filename ?? id), bytes: bytesOf(data, `${param}.file_data`) } };
+  return { id, source: { filename: name ?? id, bytes: bytesOf(data, `${param}.file_data`) } };
 }
 
 function bytesOf(data: unknown, param: string): Buffer {
@@ -110,7 +110,8 @@ function listOf(value: unknown, param: string): unknown[] {
 function fieldsOf(entry: unknown, param: string, known: readonly string[], expected: string): Record<string, unknown> {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) throw invalid(param, `must be ${expected}`);
   const stranger = Object.keys(entry).find((name) => !known.includes(name));
-  if (stranger === undefined) return entry as Record<string, unknown>;
+  // Null is as good as absent, as everywhere.
+  if (stranger === undefined) return Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
   const path = `${param}.${stranger}`;
   throw ApiError.invalid(`Unrecognized request argument supplied: ${path}`, path, 'unknown_parameter');
 }
