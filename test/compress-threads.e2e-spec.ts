@@ -11,7 +11,12 @@ const { ReadingCache } = (await import(
   `${folder}/reading-cache.js`
 )) as typeof import('../libs/inference/src/reading-cache.js');
 
-const shape = { layers: 3, kvHeads: 2, headSize: 8 } as ConstructorParameters<typeof ReadingCache>[0];
+const { AskedRows } = (await import(`${folder}/asked-rows.js`)) as typeof import('../libs/inference/src/asked-rows.js');
+const { openMatching } = (await import(
+  `${folder}/match-head.js`
+)) as typeof import('../libs/inference/src/match-head.js');
+
+const shape = { layers: 3, kvHeads: 2, queryHeads: 4, headSize: 8 } as ConstructorParameters<typeof ReadingCache>[0];
 const TOKENS = 9000;
 const policyOptions = { scoring: 'questions' as const };
 const policy = createPolicy('calibrated-merge', policyOptions);
@@ -28,14 +33,31 @@ function filled(seed: number) {
   return cache;
 }
 
+/** What questions of 20 tokens got of it, as `asked` has it where matching is wanted. */
+function asked(seed: number) {
+  const rows = new AskedRows(shape, 20, 2);
+  const random = seededRandom(seed);
+  for (const { queries, logSum, share, output } of rows.heads) {
+    for (const array of [queries, share, output]) array.set(Array.from(array, random));
+    logSum.fill(Math.log(TOKENS));
+  }
+  return rows;
+}
+
 test('several threads make of caches what one makes of them, also of two at once', async () => {
   const plan = { policy, policyOptions, entries };
+  const session = await openMatching(shape.headSize, 1);
+  const tools = { matching: async () => session };
+  // The second is matched to questions as well.
+  const options = () => [undefined, asked(3)].map((rows) => ({ kvType: 'f32', asked: rows, tools }) as const);
   const [alone, together] = [new CompressThreads(1), new CompressThreads(3)];
-  const expected = [await alone.compress(filled(1), plan), await alone.compress(filled(2), plan)];
+  const expected: Awaited<ReturnType<typeof alone.compress>>[] = [];
+  for (const [i, each] of options().entries()) expected.push(await alone.compress(filled(i + 1), plan, each));
   const caches = [filled(1), filled(2)];
-  const found = await Promise.all(caches.map((cache) => together.compress(cache, plan)));
+  const given = options();
+  const found = await Promise.all(caches.map((cache, i) => together.compress(cache, plan, given[i]!)));
   expect(expected[0]!.map(({ logMass }) => logMass.length)).toEqual([...entries]);
-  const bytes = (heads: (typeof expected)[0]) =>
+  const bytes = (heads: (typeof expected)[number]) =>
     heads.flatMap(({ keys, values, logMass }) =>
       [keys, values, logMass].map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
     );
@@ -46,4 +68,5 @@ test('several threads make of caches what one makes of them, also of two at once
   // Nothing is held twice.
   expect(caches.flatMap(({ heads }) => heads.map(({ keys }) => keys.length))).toEqual(Array(12).fill(0));
   await together.close();
+  await session.release();
 });

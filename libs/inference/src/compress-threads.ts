@@ -1,7 +1,15 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { KvType } from '@app/onnx-graph';
-import { arraysOf, buffersOf, type CompressMessage, compressHeads, type HeadsToCompress } from './compress-heads.js';
+import type { AskedRows } from './asked-rows.js';
+import {
+  arraysOf,
+  buffersOf,
+  type CompressMessage,
+  type CompressTools,
+  compressHeads,
+  type HeadsToCompress,
+} from './compress-heads.js';
 import type { HeldHead } from './held-prefix.js';
 import type { ReadPlan } from './read-plan.js';
 import type { ReadingCache } from './reading-cache.js';
@@ -9,38 +17,55 @@ import type { ReadingCache } from './reading-cache.js';
 /** Entries of all heads below which sending them away takes longer than it saves. */
 const LEAST_ENTRIES = 50_000;
 
+/** What to make of a cache, and what of this thread it takes. */
+export interface CompressOptions {
+  /** Of what stays. */
+  readonly kvType: KvType;
+  /** What questions got, where what is kept is to be matched to that; used up. */
+  readonly asked: AskedRows | undefined;
+  readonly tools: CompressTools;
+}
+
 /**
- * Compresses a cache with several threads, the calling one among them: merging is plain arithmetic, and beside a prefill
- * by many cores a single one would take long. The other threads start at the first cache that is worth it.
+ * Compresses a cache with several threads, the calling one among them, each head by one of them from its plan to its last
+ * matched value: merging is plain arithmetic, and matching is many products too small for two threads. The other threads
+ * start at the first cache that is worth it.
  */
 export class CompressThreads {
   private readonly others: Worker[] = [];
 
-  /** @param threads that compress, the calling one included */
-  constructor(private readonly threads: number) {}
-
   /**
-   * What stays of each head, in order. The cache is used up.
-   * @param kvType of what stays
+   * @param threads that compress, the calling one included
+   * @param matchThreads of each of the others' matrix products
    */
+  constructor(
+    private readonly threads: number,
+    private readonly matchThreads = 1,
+  ) {}
+
+  /** What stays of each head, in order. The cache is used up. */
   async compress(
     cache: ReadingCache,
     plan: Pick<ReadPlan, 'policy' | 'policyOptions' | 'entries'>,
-    kvType: KvType = 'f32',
+    { kvType, asked, tools }: CompressOptions,
   ): Promise<HeldHead[]> {
     const { shape, heads } = cache;
     const entries = heads.reduce((sum, head) => sum + head.entries, 0);
-    const parts = divide(cache, plan, entries < LEAST_ENTRIES ? 1 : this.threads);
+    const parts = divide(cache, plan, entries < LEAST_ENTRIES ? 1 : this.threads, asked);
     const work = parts.map(
       (indices): HeadsToCompress => ({
         policy: { name: plan.policy.name, options: plan.policyOptions },
         headSize: shape.headSize,
         kvType,
-        heads: indices.map((index) => ({ head: heads[index]!, allocated: plan.entries[index]! })),
+        heads: indices.map((index) => ({
+          head: heads[index]!,
+          allocated: plan.entries[index]!,
+          asked: asked?.heads[index],
+        })),
       }),
     );
     const elsewhere = work.slice(1).map((part, index) => this.send(index, part));
-    const done = await Promise.all([compressHeads(work[0]!), ...elsewhere]);
+    const done = await Promise.all([compressHeads(work[0]!, tools), ...elsewhere]);
     const held: HeldHead[] = new Array(heads.length);
     for (const [part, indices] of parts.entries()) {
       for (const [i, index] of indices.entries()) held[index] = done[part]![i]!;
@@ -54,9 +79,11 @@ export class CompressThreads {
 
   /** What fails over there fails here as an uncaught error, which ends the engine. */
   private async send(index: number, work: HeadsToCompress): Promise<HeldHead[]> {
-    this.others[index] ??= new Worker(new URL('./compress-thread.js', import.meta.url));
+    this.others[index] ??= new Worker(new URL('./compress-thread.js', import.meta.url), {
+      workerData: { matchThreads: this.matchThreads },
+    });
     const { port1: answer, port2: replyTo } = new MessageChannel();
-    const arrays = work.heads.flatMap(({ head }) => arraysOf(head));
+    const arrays = work.heads.flatMap(arraysOf);
     this.others[index].postMessage({ work, replyTo } satisfies CompressMessage, [replyTo, ...buffersOf(arrays)]);
     for (const { head } of work.heads) head.release();
     const [held] = await once(answer, 'message');
@@ -70,9 +97,14 @@ function divide(
   { heads }: ReadingCache,
   { policy, entries }: Pick<ReadPlan, 'policy' | 'entries'>,
   threads: number,
+  asked: AskedRows | undefined,
 ): number[][] {
-  // A head that stays whole is only turned, which takes about half as long.
-  const cost = heads.map((head, index) => head.entries / (head.staysWhole(policy, entries[index]!) ? 2 : 1));
+  const cost = heads.map((head, index) => {
+    // A head that stays whole is only turned.
+    if (head.staysWhole(policy, entries[index]!)) return head.entries / 4;
+    const rows = asked?.heads[index]?.share.length ?? 0;
+    return head.entries + (entries[index]! * rows) / 80;
+  });
   const largestFirst = [...cost.keys()].sort((a, b) => cost[b]! - cost[a]! || a - b);
   const parts = Array.from({ length: threads }, () => ({ indices: [] as number[], cost: 0 }));
   for (const index of largestFirst) {

@@ -4,6 +4,7 @@ import type { AskedRows } from './asked-rows.js';
 import type { StoredCache } from './cache-file.js';
 import { CacheFolder } from './cache-folder.js';
 import { calibrationPath, readCalibration } from './calibration-file.js';
+import type { CompressTools } from './compress-heads.js';
 import { CompressThreads } from './compress-threads.js';
 import { ContinuousBatch } from './continuous-batch.js';
 import { DecodeRuns } from './decode-runs.js';
@@ -24,7 +25,6 @@ import type {
 import { type HeldHead, type HeldPrefix, heldBytes, holdPrefix, meanEntries } from './held-prefix.js';
 import { JsonConstraints } from './json-constraint.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
-import { matchHeads } from './match-heads.js';
 import { ModelFiles, type Precision } from './model-files.js';
 import { chunkBorders, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { planRead, type ReadPlan } from './read-plan.js';
@@ -32,6 +32,9 @@ import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
 import { encodeStandIns } from './stand-in-questions.js';
 import { type Turn, Turns } from './turns.js';
+
+/** Compressing goes on for so long before it is the turn of others' decode steps, which take a few dozen milliseconds. */
+const COMPRESS_MS = 50;
 
 export interface EngineOptions {
   /** Path of the GGUF file. */
@@ -43,7 +46,7 @@ export interface EngineOptions {
   readonly kvType?: KvType;
   /** Threads of the matrix products. */
   readonly threads: number;
-  /** Threads that merge, the engine's own included; default 1. More can be had where the engine runs as it was built. */
+  /** Threads that merge and match, the engine's own included; default 1. More can be had where the engine runs as it was built. */
   readonly compressThreads?: number;
   /** Bytes that keys and values may take; default: half of what the machine or container has left once the model is there. */
   readonly kvBytes?: number | undefined;
@@ -68,11 +71,13 @@ export class Engine implements EnginePort {
     private readonly gguf: GgufModel,
     private readonly sessions: Sessions,
     private readonly onDisk: CacheFolder | undefined,
+    /** Of each compressing thread's matrix products. */
+    private readonly matchThreads: number,
   ) {
     const runs = new DecodeRuns(sessions, shape);
     this.standIns = encodeStandIns(gguf);
     this.constraints = new JsonConstraints(gguf.tokenizer);
-    this.compressing = new CompressThreads(model.compressThreads);
+    this.compressing = new CompressThreads(model.compressThreads, matchThreads);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
   }
 
@@ -96,7 +101,7 @@ export class Engine implements EnginePort {
       compressThreads,
     });
     const onDisk = spill && new CacheFolder(spill.folder, spill.bytes, shape);
-    return new Engine(model, shape, gguf, sessions, onDisk);
+    return new Engine(model, shape, gguf, sessions, onDisk, Math.max(1, Math.floor(threads / compressThreads)));
   }
 
   async prefill(request: PrefillRequest, signal?: AbortSignal): Promise<HeldCache> {
@@ -146,12 +151,18 @@ export class Engine implements EnginePort {
     asked: AskedRows | undefined,
     turn: Turn,
   ): Promise<HeldHead[]> {
-    const { kvType } = this.model;
-    if (asked === undefined) return this.compressing.compress(cache, plan, kvType);
-    const shrunk = cache.heads.map((head, index) => !head.staysWhole(plan.policy, plan.entries[index] as number));
-    const heads = (await this.compressing.compress(cache, plan)) as HeldHead<Float32Array>[];
-    const session = await this.sessions.matching(this.shape.headSize);
-    return matchHeads(session, heads, { shrunk, asked, checkpoint: turn.next, kvType, letGo: this.letGo });
+    let since = performance.now();
+    const checkpoint = async (): Promise<void> => {
+      if (performance.now() - since < COMPRESS_MS) return;
+      await turn.next();
+      since = performance.now();
+    };
+    const tools: CompressTools = {
+      matching: (headSize) => this.sessions.matching(headSize, this.matchThreads),
+      checkpoint,
+      letGo: (bytes) => this.letGo.add(bytes),
+    };
+    return this.compressing.compress(cache, plan, { kvType: this.model.kvType, asked, tools });
   }
 
   private handOut(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ContextOverflowError, EngineAbortedError, KvMemoryExceededError } from './engine-errors.js';
 import type { CacheHandle, EnginePort, HeldCache, PrefillRequest } from './engine-port.js';
-import { MATCHING_VERSION } from './match-heads.js';
+import { MATCHING_VERSION } from './match-head.js';
 import { planRead, type ReadPlan } from './read-plan.js';
 
 /** Shorter prefixes are let go after use: reading them again costs less than looking for them. */

@@ -6,8 +6,8 @@ import type { AskedRows } from './asked-rows.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import { compressedHeads, type HeldPrefix, holdAs, holdPrefix } from './held-prefix.js';
-import { matchHeads } from './match-heads.js';
+import { compressedHeads, type HeldHead, type HeldPrefix, holdAs, holdPrefix } from './held-prefix.js';
+import { matchHead } from './match-head.js';
 import type { MergingRead } from './merging-read.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
@@ -94,15 +94,12 @@ export class Probe {
     const { kvType } = this.sessions;
     const heads = compressedHeads(cache, policy, budget, calibration);
     const shrunk = heads.map(({ logMass }, i) => logMass.length < cache.heads[i]!.entries);
-    const held =
-      policy.matching && asked !== undefined
-        ? await matchHeads(await this.sessions.matching(this.shape.headSize), heads, {
-            shrunk,
-            asked,
-            checkpoint,
-            kvType,
-          })
-        : heads.map((head) => holdAs(kvType, head));
+    const held: HeldHead[] = [];
+    for (const [index, head] of heads.entries()) {
+      const of = policy.matching && shrunk[index] ? asked?.heads[index] : undefined;
+      const session = of && (await this.sessions.matching(this.shape.headSize));
+      held.push(holdAs(kvType, session ? await matchHead(session, head, of) : head));
+    }
     return holdPrefix(this.shape, cache.tokens, held);
   }
 

@@ -85,7 +85,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const askedBytes = askedRowCount(askedTokens, group) * askedRowSize(headSize) * rowBytes;
   // What one run of questions gives is gone before anything is made; values that are matched lie beside what they replace.
   const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * givenRowSize(headSize) * rowBytes;
-  const matchedBytes = matching ? largest * entryBytes(headSize) : 0;
+  const matchedBytes = matching ? compressThreads * largest * entryBytes(headSize) : 0;
   return {
     policy,
     policyOptions,
@@ -95,7 +95,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
     attention,
     shapedByQuestions: known && attention.includes('questions'),
     readingBytes,
-    // Every thread turns one head at a time.
+    // Every thread turns and matches one head at a time.
     peakBytes: readingBytes + askedBytes + Math.max(runBytes, madeInAll + matchedBytes),
     heldBytes: held * entryBytes(headSize, kvType),
   };

@@ -1,7 +1,7 @@
 import type { KvType, Phase } from '@app/onnx-graph';
 import { InferenceSession } from 'onnxruntime-node';
 import { overflowsWithSigned } from './integer-products.js';
-import { openMatching } from './match-heads.js';
+import { openMatching } from './match-head.js';
 import type { ModelFiles } from './model-files.js';
 
 /** Opens each graph's session on first use. */
@@ -25,9 +25,9 @@ export class Sessions {
     return session;
   }
 
-  /** The session that matches kept entries, see `matchHeads`. */
-  matching(headSize: number): Promise<InferenceSession> {
-    this.openedMatching ??= openMatching(headSize, this.threads);
+  /** The session that matches kept entries, see `matchHead`; all calls give the same one. */
+  matching(headSize: number, threads: number = this.threads): Promise<InferenceSession> {
+    this.openedMatching ??= openMatching(headSize, threads);
     return this.openedMatching;
   }
 

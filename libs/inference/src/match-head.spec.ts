@@ -3,9 +3,11 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AskedHead, AskedRows } from './asked-rows.js';
 import { channelMajor } from './channel-major.js';
+import { compressHeads } from './compress-heads.js';
 import type { HeldHead } from './held-prefix.js';
-import { matchHeads, openMatching } from './match-heads.js';
+import { matchHead, openMatching } from './match-head.js';
 import { seededRandom } from './random.js';
+import { ReadingHead } from './reading-head.js';
 import { expectClose } from './testing/expect-close.js';
 
 const D = 8;
@@ -13,7 +15,6 @@ const random = seededRandom(3);
 const rowsOf = (count: number, scale = 1) =>
   Array.from({ length: count }, () => Array.from({ length: D }, () => scale * (2 * random() - 1)));
 const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
-const checkpoint = async () => {};
 
 /** Entries of one head, and what one query gets of them. */
 interface Entries {
@@ -113,11 +114,7 @@ describe('matching kept entries to what questions got', () => {
   const queries = rowsOf(6, 2);
   const shares = [1, 0.9, 0.5, 0.99, 0.2, 0.7];
   const asked = askedHead(all, queries, shares);
-  const matchOne = async (head: HeldHead<Float32Array>, of: AskedHead) => {
-    const rows = { heads: [of] } as unknown as AskedRows;
-    const options = { shrunk: [true], asked: rows, checkpoint, kvType: 'f32' } as const;
-    return (await matchHeads(session, [head], options))[0] as HeldHead<Float32Array>;
-  };
+  const matchOne = (head: HeldHead<Float32Array>, of: AskedHead) => matchHead(session, head, of);
   const entriesOf = ({ values, logMass }: HeldHead<Float32Array>): Entries => ({
     keys: kept.keys,
     values: kept.keys.map((_, j) => Array.from({ length: D }, (_, d) => values[d * kept.keys.length + j]!)),
@@ -162,14 +159,25 @@ describe('matching kept entries to what questions got', () => {
     expect(matched.logMass[4]).toBeCloseTo(Math.log(4), 4);
   });
 
-  test('heads that keep everything are not touched', async () => {
-    const rows = { heads: [asked, asked] } as unknown as AskedRows;
-    const [first, second] = [held(kept), held(kept)];
-    const options = { shrunk: [false, true], asked: rows, checkpoint, kvType: 'f32' } as const;
-    const matched = await matchHeads(session, [first, second], options);
-    expect(matched[0]).toBe(first);
-    expect(matched[1]!.keys).toBe(second.keys);
-    expect(matched[1]!.values).not.toEqual(second.values);
+  test('is the end of compressing a head, unless it keeps everything', async () => {
+    const compress = async (of: AskedHead | undefined) => {
+      const heads = [40, 10].map((allocated) => {
+        const head = new ReadingHead(40, D, ['questions']);
+        head.append(Float32Array.from(all.keys.flat()), Float32Array.from(all.values.flat()), 0, D);
+        head.addAttention(
+          ['questions'],
+          Float32Array.from({ length: 40 }, (_, i) => (i * 7) % 40),
+        );
+        return { head, allocated, asked: of };
+      });
+      const policy = { name: 'calibrated-merge', options: { scoring: 'questions' } } as const;
+      return compressHeads({ policy, headSize: D, kvType: 'f32', heads }, { matching: async () => session });
+    };
+    const [merged, matched] = [await compress(undefined), await compress(asked)];
+    expect(merged.map(({ logMass }) => logMass.length)).toEqual([40, 10]);
+    expect(matched[0]).toEqual(merged[0]);
+    expect(matched[1]).toEqual(await matchOne(merged[1] as HeldHead<Float32Array>, asked));
+    expect(matched[1]!.values).not.toEqual(merged[1]!.values);
   });
 });
 
