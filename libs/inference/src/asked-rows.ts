@@ -15,8 +15,7 @@ export interface AskedHead {
   readonly output: Float32Array;
 }
 
-/** Numbers of one row of one head as the graph gives them (`IO.askedRows`), and as they are kept. */
-export const givenRowSize = (headSize: number): number => 2 * headSize + 3;
+/** Numbers of one row of one head, as the graph gives them (`IO.askedRows`) and as they are kept. */
 export const askedRowSize = (headSize: number): number => 2 * headSize + 2;
 
 /** Rows that are kept of so many tokens of questions. */
@@ -59,12 +58,12 @@ export class AskedRows {
 
   /**
    * Adds what a run of questions gave.
-   * @param rows one a layer and KV head, `[group * n, 2 * headSize + 3]` as of `IO.askedRows`
+   * @param rows one a layer and KV head, `[group * n, 2 * headSize + 2]` as of `IO.askedRows`
    * @param counted for each token of the run 1 / tokens of its question; the others of the n fill its last block
    */
   add(rows: readonly Float32Array[], counted: Float32Array): void {
     const { group } = this;
-    const width = givenRowSize(this.headSize);
+    const width = askedRowSize(this.headSize);
     const n = (rows[0] as Float32Array).length / width / group;
     for (const [token, perQuestion] of counted.entries()) {
       // Squares are summed, so the root of what makes all questions equal; 1 where they are equally long.
@@ -92,9 +91,7 @@ export class AskedRows {
     const { headSize, collected } = this;
     queries.set(row.subarray(from, from + headSize), collected * headSize);
     for (let d = 0; d < headSize; d++) output[collected * headSize + d] = counts * row[from + headSize + d]!;
-    const rest = from + 2 * headSize;
-    const ofPrefix = Math.max(1 - row[rest]! - row[rest + 1]!, LEAST_SHARE);
-    share[collected] = counts * ofPrefix;
-    logSum[collected] = row[rest + 2]! + Math.log(ofPrefix);
+    share[collected] = counts * Math.max(row[from + 2 * headSize]!, LEAST_SHARE);
+    logSum[collected] = row[from + 2 * headSize + 1]!;
   }
 }

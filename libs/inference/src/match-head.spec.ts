@@ -184,13 +184,13 @@ describe('matching kept entries to what questions got', () => {
 describe('rows of questions', () => {
   type Shape = ConstructorParameters<typeof AskedRows>[0];
   const shape = { layers: 1, kvHeads: 2, queryHeads: 4, headSize: D } as Shape;
-  const width = 2 * D + 3;
-  /** Each row's values say whose it is; a quarter of its attention is its own block's, another the run's before that. */
+  const width = 2 * D + 2;
+  /** Each row's values say whose it is; half of its attention is the prefix's. */
   const run = (tokens: number, first: number, group = 2) =>
     Float32Array.from({ length: group * tokens * width }, (_, i) => {
       const [head, token, column] = [Math.floor(i / width / tokens), Math.floor(i / width) % tokens, i % width];
       if (column < 2 * D) return 1000 * (first + token) + 100 * head + column;
-      return column === width - 1 ? 5 : 0.25;
+      return column === width - 1 ? 5 + Math.log(0.5) : 0.5;
     });
   const each = (tokens: number, perQuestion: number) => new Float32Array(tokens).fill(1 / perQuestion);
 

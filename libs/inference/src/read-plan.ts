@@ -6,7 +6,7 @@ import {
   type PolicyOptions,
 } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
-import { askedRowCount, askedRowSize, givenRowSize } from './asked-rows.js';
+import { askedRowCount, askedRowSize } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
@@ -84,7 +84,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const rowBytes = matching ? layers * kvHeads * Float32Array.BYTES_PER_ELEMENT : 0;
   const askedBytes = askedRowCount(askedTokens, group) * askedRowSize(headSize) * rowBytes;
   // What one run of questions gives is gone before anything is made; values that are matched lie beside what they replace.
-  const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * givenRowSize(headSize) * rowBytes;
+  const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * askedRowSize(headSize) * rowBytes;
   const matchedBytes = matching ? compressThreads * largest * entryBytes(headSize) : 0;
   return {
     policy,

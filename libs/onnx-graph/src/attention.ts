@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from './graph-builder.js';
-import { IO } from './names.js';
+import { IO, OUT_OF_REACH } from './names.js';
 import { rotate } from './rotate.js';
 import type { Attention, Projections, StepValues } from './step-values.js';
 
@@ -38,12 +38,32 @@ interface PrefillValues {
   readonly first: Value;
   readonly last: Value;
   readonly outputColumns: Value;
-  /** Bounds of Slice: the run's own tokens are the last columns of scores. */
+  readonly questions: QuestionValues;
+}
+
+/** What runs of questions need beside them. */
+interface QuestionValues {
+  /** Bounds of Slice. */
   readonly zero: Value;
   readonly headSize: Value;
-  readonly ownStart: Value;
-  readonly end: Value;
+  readonly blockColumn: Value;
+  readonly afterBlock: Value;
+  readonly likely: Value;
+  /** Targets of Reshape, and padding of one column. */
+  readonly row: Value;
+  readonly oneColumn: Value;
+  readonly scale: Value;
+  readonly outOfReach: Value;
+  readonly leastShare: Value;
+  readonly one: Value;
+  /** `[1, D + 1]`: what the block's own entry gives. */
+  readonly blockValue: Value;
 }
+
+/** Columns of scores among which the largest is looked for to know a row's log sum: the first tokens have much of all attention. */
+const LIKELY_COLUMNS = 256;
+/** The least share taken for that of the largest of them: its logarithm is a number. */
+const LEAST_SHARE = 1e-37;
 
 /**
  * Attention of n tokens over everything read so far and themselves. The rows of a KV head are the n queries of each query
@@ -115,10 +135,20 @@ export function prefillAttention(graph: GraphBuilder, step: StepValues): Attenti
     first: whole('first_axis', 0),
     last: whole('last_axis', -1),
     outputColumns: whole('output_columns', headSize, 1),
-    zero: whole('zero', 0),
-    headSize: size,
-    ownStart: graph.node('/sums/tokens', 'Neg', [tokens]),
-    end: whole('end', 2 ** 31 - 1),
+    questions: {
+      zero: whole('zero', 0),
+      headSize: size,
+      blockColumn: whole('block_column', headSize + 1),
+      afterBlock: whole('after_block_column', headSize + 2),
+      likely: whole('likely_columns', LIKELY_COLUMNS),
+      row: whole('shape_row', 1, -1),
+      oneColumn: whole('one_column_more_of_rows', 0, 0, 0, 1),
+      scale: graph.float('scale', 1 / Math.sqrt(headSize)),
+      outOfReach: graph.float('out_of_reach', OUT_OF_REACH),
+      leastShare: graph.float('least_share', LEAST_SHARE),
+      one: graph.float('one_share', 1),
+      blockValue: graph.floats('block_value', [...new Array<number>(headSize).fill(0), 1], [1, headSize + 1]),
+    },
   };
   return (layer, projections) => attend(graph, values, layer, projections);
 }
@@ -215,8 +245,6 @@ function attendBlocks(
 /**
  * One KV head's part `[1, group * n, D + 1]` of query `[1, group * n, D + 2 + blocks]`, the last column the share of the
  * query's own block. Own keys `[kvHeads, n, D + 2 + blocks]` and values `[kvHeads, n, D + 1]` are those of the run's tokens.
- * Questions have few queries, one tile's worth, which one thread would work on alone, and all of them count in the sums: so
- * their scores are written out (8,000 entries, 40 tokens: 0.30 s instead of 0.65; 128 tokens: 0.8 instead of 1.4).
  */
 function attendAllBefore(
   graph: GraphBuilder,
@@ -238,71 +266,103 @@ function attendAllBefore(
   const batch = (name: string, input: Value) => graph.node(`${at}/${name}`, 'Unsqueeze', [input, values.first]);
 
   const isBlock = graph.node(`${at}/is_block`, 'EyeLike', [logMass]);
-  const columns = graph.node(`${at}/columns`, 'Pad', [
-    join('mass_and_block', [logMass, isBlock], 1),
-    values.blockColumns,
-  ]);
   const ownKey = own('own_key', ownKeys);
   const ownValue = own('own_value', ownValues);
-  const keys = join('keys', [join('prefix_keys', [prefixKey, columns], 1), ownKey], 0);
-  const joined = join('values', [join('prefix_values', [prefixValue, isBlock], 1), ownValue], 0);
-  const { scale } = values;
   const sum = IO.questionSum(layer, head);
   const asked = IO.askedRows(layer, head);
   const [output] = graph.conditional(
     `${at}/If`,
     values.asksOnly,
-    [`${at}/output`, sum, asked],
+    // The keys are for the sums of the queries that count, of which a run of questions has none.
+    [`${at}/output`, `${at}/keys`, sum, asked],
     () => {
-      const scores = graph.node(`${at}/question_scores`, 'FusedMatMul', [query, keys], {
-        domain: 'com.microsoft',
-        attributes: { transB: 1, alpha: { float: scale } },
-      });
-      const shares = graph.node(`${at}/question_shares`, 'Softmax', [scores], { attributes: { axis: -1 } });
-      const rows = graph.node(`${at}/question_rows`, 'Squeeze', [shares, values.first]);
-      const answered = graph.node(`${at}/question_output`, 'MatMul', [shares, joined]);
+      const entries = { prefixKey, prefixValue, logMass, isBlock, ownKey, ownValue };
+      const found = attendAsking(graph, values, `${at}/question`, query, entries);
+      return [found.output, graph.node(`${at}/only_own_keys`, 'Identity', [ownKey]), found.sum, found.asked];
+    },
+    () => {
+      const columns = graph.node(`${at}/columns`, 'Pad', [
+        join('mass_and_block', [logMass, isBlock], 1),
+        values.blockColumns,
+      ]);
+      const keys = join('all_keys', [join('prefix_keys', [prefixKey, columns], 1), ownKey], 0);
+      const joined = join('values', [join('prefix_values', [prefixValue, isBlock], 1), ownValue], 0);
       return [
-        answered,
-        graph.node(`${at}/question_sum`, 'MatMul', [values.rowWeight, rows]),
-        askedRows(graph, values, at, { query, scores, shares, answered, ownValue }),
+        graph.node(
+          `${at}/MultiHeadAttention`,
+          'MultiHeadAttention',
+          [query, batch('key_batch', keys), batch('value_batch', joined)],
+          { domain: 'com.microsoft', attributes: { num_heads: 1, scale: { float: values.scale } } },
+        ),
+        keys,
+        graph.node(`${at}/no_sum`, 'Identity', [values.noSum]),
+        graph.node(`${at}/no_rows`, 'Identity', [values.noSum]),
       ];
     },
-    () => [
-      graph.node(
-        `${at}/MultiHeadAttention`,
-        'MultiHeadAttention',
-        [query, batch('key_batch', keys), batch('value_batch', joined)],
-        { domain: 'com.microsoft', attributes: { num_heads: 1, scale: { float: scale } } },
-      ),
-      graph.node(`${at}/no_sum`, 'Identity', [values.noSum]),
-      graph.node(`${at}/no_rows`, 'Identity', [values.noSum]),
-    ],
   );
   graph.output(sum, 'float', [1, 'columns']);
   graph.output(asked, 'float', ['rows', 'row_columns']);
   return output as Value;
 }
 
-/** What each query row of questions asked and got of the prefix alone, see `IO.askedRows`. */
-function askedRows(
+/**
+ * The same for questions, with what each row asked of the prefix and got (`IO.askedRows`). They have few queries, one tile's
+ * worth, which one thread would work on alone, and all of them count in the sums: so their scores are written out. Attention to
+ * the prefix and to the rest is apart, joined by the logs of their sums, so that nothing as long as the prefix is copied.
+ */
+function attendAsking(
   graph: GraphBuilder,
-  values: PrefillValues,
+  { scale, first, last, rowWeight, questions: of }: PrefillValues,
   at: string,
-  { query, scores, shares, answered, ownValue }: Record<'query' | 'scores' | 'shares' | 'answered' | 'ownValue', Value>,
-): Value {
-  const largest = (name: string, of: Value) =>
-    graph.node(`${at}/${name}`, 'ReduceMax', [of, values.last], { attributes: { keepdims: 1 } });
-  const ownShares = graph.node(`${at}/question_own`, 'Slice', [shares, values.ownStart, values.end, values.last]);
-  const fromOwn = graph.node(`${at}/question_from_own`, 'MatMul', [ownShares, ownValue]);
-  const log = graph.node(`${at}/question_largest_log`, 'Log', [largest('question_largest_share', shares)]);
-  const columns = [
-    graph.node(`${at}/question_queries`, 'Slice', [query, values.zero, values.headSize, values.last]),
-    graph.node(`${at}/question_from_prefix`, 'Sub', [answered, fromOwn]),
-    graph.node(`${at}/question_own_sum`, 'ReduceSum', [ownShares, values.last], { attributes: { keepdims: 1 } }),
-    graph.node(`${at}/question_log_sum`, 'Sub', [largest('question_largest_score', scores), log]),
-  ];
-  const rows = graph.node(`${at}/asked`, 'Concat', columns, { attributes: { axis: 2 } });
-  return graph.node(`${at}/asked_rows`, 'Squeeze', [rows, values.first]);
+  query: Value,
+  {
+    prefixKey,
+    prefixValue,
+    logMass,
+    isBlock,
+    ownKey,
+    ownValue,
+  }: Record<'prefixKey' | 'prefixValue' | 'logMass' | 'isBlock' | 'ownKey' | 'ownValue', Value>,
+): Record<'output' | 'sum' | 'asked', Value> {
+  const node = (name: string, type: string, inputs: readonly Value[], attributes = {}) =>
+    graph.node(`${at}_${name}`, type, inputs, { attributes });
+  const columns = (name: string, from: Value, start: Value, end: Value) =>
+    node(name, 'Slice', [from, start, end, last]);
+  const join = (name: string, inputs: readonly Value[], axis: number) => node(name, 'Concat', inputs, { axis });
+  /** `[rows, 1]` log of the sum of each row's exponentials, of some of its scores and their shares. */
+  const logSum = (name: string, scores: Value, shares: Value) => {
+    const largest = node(`${name}_largest`, 'ReduceMax', [shares, last], { keepdims: 1 });
+    const log = node(`${name}_log`, 'Log', [node(`${name}_at_least`, 'Max', [largest, of.leastShare])]);
+    return node(name, 'Sub', [node(`${name}_score`, 'ReduceMax', [scores, last], { keepdims: 1 }), log]);
+  };
+
+  const rows = node('rows', 'Squeeze', [query, first]);
+  const queries = columns('queries', rows, of.zero, of.headSize);
+  // Entry 0 stands for the run's own tokens, which come below.
+  const massOrNothing = node('mass', 'Sub', [logMass, node('nothing', 'Mul', [isBlock, of.outOfReach])]);
+  const bias = node('bias', 'Reshape', [massOrNothing, of.row]);
+  const alpha = { float: scale };
+  const scores = node('scores', 'Gemm', [queries, prefixKey, bias], { transB: 1, alpha });
+  const shares = node('shares', 'Softmax', [scores], { axis: -1 });
+  const likely = (name: string, from: Value) => columns(name, from, of.zero, of.likely);
+  const sumBefore = logSum('log_sum', likely('likely_scores', scores), likely('likely_shares', shares));
+
+  const blockScore = node('block', 'Mul', [columns('block_column', rows, of.blockColumn, of.afterBlock), of.scale]);
+  const ownScores = node('own_products', 'Gemm', [rows, ownKey], { transB: 1, alpha });
+  const rest = join('own_scores', [blockScore, ownScores], 1);
+  const restShares = node('own_shares', 'Softmax', [rest], { axis: -1 });
+  const fromRest = node('from_own', 'MatMul', [restShares, join('own_values', [of.blockValue, ownValue], 0)]);
+
+  const share = node('share', 'Sigmoid', [node('above', 'Sub', [sumBefore, logSum('own_log_sum', rest, restShares)])]);
+  const got = node('got', 'Mul', [node('output', 'MatMul', [shares, prefixValue]), share]);
+  const gotOfRest = node('got_of_own', 'Mul', [fromRest, node('own_share', 'Sub', [of.one, share])]);
+  const gotOfAll = node('got_of_all', 'Add', [node('got_and_column', 'Pad', [got, of.oneColumn]), gotOfRest]);
+  const weight = node('weight', 'Mul', [rowWeight, node('share_row', 'Reshape', [share, of.row])]);
+  return {
+    output: node('batch', 'Unsqueeze', [gotOfAll, first]),
+    sum: node('sum', 'MatMul', [weight, shares]),
+    asked: join('asked', [queries, got, share, sumBefore], 1),
+  };
 }
 
 /**
@@ -313,8 +373,8 @@ function askedRows(
 export function attentionSums(graph: GraphBuilder, step: StepValues): void {
   const { layers, kvHeads, headSize } = step.shape;
   const axis = graph.integers('columns_axis', [1]);
-  const end = 'end';
-  const tokens = '/sums/tokens';
+  const end = graph.integers('end', [2 ** 31 - 1]);
+  const tokens = graph.node('/sums/tokens', 'Neg', ['/shapes/tokens']);
   const scoredRows = (name: string, source: Value) =>
     graph.node(name, 'Gather', [source, IO.scoredRows], { attributes: { axis: 1 } });
   // Beside the queries: log-mass counts, their own block and what they reach of the run's tokens is in the bias.

@@ -66,11 +66,11 @@ export const IO = {
   newEntries: 'new_entries',
   /** float `[s, M + n]` attention received, summed over the n queries and the query heads of the KV head by `queryWeight` (prefill graph) */
   attentionSum: (layer: number, head: number) => `attention_sum.${layer}.${head}`,
-  /** float `[1, 1 + M + n]` the same by `rowWeight` for a run of questions, what the queries' own blocks received first; else empty (prefill graph) */
+  /** float `[1, 1 + M]` the same by `rowWeight` for a run of questions, after a 0; else empty (prefill graph) */
   questionSum: (layer: number, head: number) => `question_sum.${layer}.${head}`,
   /**
-   * float `[group * n, 2 * D + 3]` of a run of questions, else empty (prefill graph): each row's query after RoPE; what it got of the
-   * prefix's values; its share of attention for its own block and for the run's tokens before that; log of the sum of all exponentials
+   * float `[group * n, 2 * D + 2]` of a run of questions, else empty (prefill graph): each row's query after RoPE; what it got of the
+   * prefix's values; the share of its attention that these had; log of the sum of its exponentials over them
    */
   askedRows: (layer: number, head: number) => `asked_rows.${layer}.${head}`,
 } as const;
