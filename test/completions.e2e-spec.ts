@@ -101,6 +101,7 @@ describe('chat completions', () => {
     expect(await tokens({ logit_bias: { 260: -100 } })).not.toContain(' the');
     expect(new Set(await tokens({ logit_bias: { 260: 100 }, temperature: 1.5 }))).toEqual(new Set([' the']));
     expect(await tokens({ frequency_penalty: 0, presence_penalty: 0, logit_bias: {} })).toEqual(free);
+    expect(await tokens({ temperature: 1, top_p: 0 })).toEqual(free);
     const error = await errorOf(client.chat.completions.create({ ...ask, logit_bias: { 99999999: 1 } }));
     expect(error).toMatchObject({ status: 400, param: 'logit_bias', code: 'invalid_value' });
   });

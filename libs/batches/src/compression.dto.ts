@@ -3,7 +3,7 @@ import { IsIn, IsOptional, ValidateBy } from 'class-validator';
 import { QUESTIONS, type Questions, READINGS, type Reading } from './compression.js';
 
 /** A number in (0, 1]. */
-export const IsShare = (): PropertyDecorator =>
+const IsShare = (): PropertyDecorator =>
   ValidateBy({
     name: 'isShare',
     validator: {

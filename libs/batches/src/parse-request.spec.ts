@@ -162,7 +162,7 @@ describe('parseChatCompletion', () => {
     ['temperature -1', { temperature: -1 }, 'temperature'],
     ['temperature 2.1', { temperature: 2.1 }, 'temperature'],
     ['temperature NaN', { temperature: Number.NaN }, 'temperature'],
-    ['top_p 0', { top_p: 0 }, 'top_p'],
+    ['top_p -0.1', { top_p: -0.1 }, 'top_p'],
     ['top_p 1.1', { top_p: 1.1 }, 'top_p'],
     ['a fractional seed', { seed: 0.5 }, 'seed'],
     ['a huge seed', { seed: 2 ** 60 }, 'seed'],
@@ -278,6 +278,20 @@ describe('parseChatCompletion', () => {
       'messages[0].constructor',
     );
     expect(refused({ messages: [message] }).param).toBe('messages[0].content[0].constructor');
+  });
+
+  it('takes what asks for nothing', () => {
+    const nothing = {
+      modalities: ['text'],
+      reasoning_effort: 'none',
+      verbosity: 'medium',
+      tool_choice: 'auto',
+      tools: [],
+    };
+    expect(parseChatCompletion({ ...base, ...nothing, top_p: 0 })).toEqual({ ...parseChatCompletion(base), top_p: 0 });
+    for (const change of [{ modalities: ['text', 'audio'] }, { reasoning_effort: 'low' }, { verbosity: 'low' }]) {
+      expect(refused(change)).toMatchObject({ param: Object.keys(change)[0], code: 'unsupported_parameter' });
+    }
   });
 
   it('takes null for absent, however deep', () => {

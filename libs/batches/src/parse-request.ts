@@ -21,27 +21,27 @@ const IGNORED: readonly string[] = [
   'user',
 ];
 
-/** OpenAI's fields that Longhaul does not act on, and the values that ask for nothing. */
-const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
+/** OpenAI's fields that Longhaul does not act on, and the values, as JSON, that ask for nothing. */
+const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
   audio: [],
-  function_call: ['none'],
+  function_call: ['"none"'],
   functions: [],
-  modalities: [],
+  modalities: ['["text"]'],
   moderation: [],
   parallel_tool_calls: [],
   prediction: [],
-  reasoning_effort: [],
+  reasoning_effort: ['"none"'],
   stream_options: [],
-  tool_choice: ['none', 'auto'],
+  tool_choice: ['"none"', '"auto"'],
   tools: [],
-  verbosity: [],
+  verbosity: ['"medium"'],
   web_search_options: [],
 };
 
 /** The same for `/v1/completions`. */
-const UNSUPPORTED_TEXT: Readonly<Record<string, readonly unknown[]>> = {
+const UNSUPPORTED_TEXT: Readonly<Record<string, readonly string[]>> = {
   stream_options: [],
-  suffix: [''],
+  suffix: ['""'],
 };
 
 /**
@@ -84,7 +84,7 @@ export function parseTextCompletion(body: unknown): TextCompletionRequest {
 function actedOn(
   body: unknown,
   what: string,
-  unsupported: Readonly<Record<string, readonly unknown[]>>,
+  unsupported: Readonly<Record<string, readonly string[]>>,
 ): Record<string, unknown> {
   if (!isRecord(body)) throw ApiError.invalid(`The body must be a JSON object: ${what}.`, null);
   if (isTooDeep(body)) throw ApiError.tooDeep();
@@ -94,7 +94,7 @@ function actedOn(
   for (const [name, value] of Object.entries(body)) {
     if (value === null || IGNORED.includes(name)) continue;
     if (Object.hasOwn(unsupported, name)) {
-      if (isEmpty(value) || unsupported[name]?.includes(value)) continue;
+      if (isEmpty(value) || unsupported[name]?.includes(JSON.stringify(value))) continue;
       throw ApiError.invalid(`${name} is not supported by Longhaul. Leave it out.`, name, 'unsupported_parameter');
     }
     fields.push([name, value]);

@@ -16,7 +16,7 @@ import {
   ValidateBy,
   ValidateNested,
 } from 'class-validator';
-import { CompressionDto, IsShare } from './compression.dto.js';
+import { CompressionDto } from './compression.dto.js';
 import type { CompressionRequest } from './compression.js';
 
 /** What every kind of completion may be asked for. */
@@ -102,8 +102,11 @@ export class SamplingDto {
   @Max(2)
   temperature?: number;
 
+  /** 0: the likeliest token alone. */
   @IsOptional()
-  @IsShare()
+  @IsNumber()
+  @Min(0)
+  @Max(1)
   top_p?: number;
 
   @IsOptional()

@@ -88,7 +88,7 @@ export interface JsonFormat {
 export interface SamplingOptions {
   /** 0: greedy. Default 1 as OpenAI's. */
   readonly temperature: number;
-  /** Nucleus, 0 < topP <= 1. */
+  /** Nucleus, from 0 (the likeliest token alone) to 1. */
   readonly topP: number;
   /** Same seed, same prompt, same cache: same tokens. Undefined: drawn at random. */
   readonly seed?: number | undefined;
