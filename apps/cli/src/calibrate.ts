@@ -1,9 +1,11 @@
-import { rename, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { GgufModel } from '@app/gguf-model';
+import { constants } from 'node:fs';
+import { access, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { GgufError, GgufModel } from '@app/gguf-model';
 import { CALIBRATION_VERSION, type CalibrationFile, calibrationOf, calibrationPath, ModelFiles } from '@app/inference';
 import type { CalibrateOptions } from './calibrate.command.js';
 import { calibrationSamples } from './calibration-samples.js';
+import { UsageError } from './cli-error.js';
 import { measureInProcesses } from './measuring-processes.js';
 import { ProgressLine } from './progress-line.js';
 import { printJson } from './service.js';
@@ -12,12 +14,15 @@ import { printJson } from './service.js';
 export async function calibrate(options: CalibrateOptions): Promise<void> {
   const modelPath = resolve(options.model);
   const out = resolve(options.out ?? calibrationPath(modelPath));
-  const gguf = await GgufModel.open(modelPath);
+  await assertWritable(out);
+  const gguf = await GgufModel.open(modelPath).catch((error: unknown) => {
+    throw error instanceof GgufError ? new UsageError(error.message.replace('LONGHAUL_MODEL', '--model')) : error;
+  });
   try {
+    const samples = await calibrationSamples(gguf, options);
     // Made before the processes that all read it start. Exact weights: a head's share of the answer should not be a share of the rounding.
     const cacheDir = join(options.dataDir, 'graphs');
     const { shape } = (await ModelFiles.prepare(gguf, cacheDir, 'f32')).description;
-    const samples = await calibrationSamples(gguf, options);
     if (!options.json)
       console.log(`${samples.length} tasks of ${options.length} tokens, ${shape.layers} x ${shape.kvHeads} KV heads`);
     const progress = new ProgressLine('calibrating', options.json ? process.stderr : process.stdout);
@@ -41,12 +46,31 @@ export async function calibrate(options: CalibrateOptions): Promise<void> {
           'KL of the answer against the full cache with one KV head cut to 4 sinks and 64 recent tokens (sensitivity) or merged to a share (loss)',
       },
     };
-    await writeFile(`${out}.part`, `${JSON.stringify(file, null, 1)}\n`);
-    await rename(`${out}.part`, out);
+    await writeWhole(out, `${JSON.stringify(file, null, 1)}\n`);
     if (options.json) printJson({ out, ...file.made, tasks: samples.length, layers: shape.layers, kv_heads: kvHeads });
     else console.log(`written to ${out}\n${summary(sensitivity, kvHeads)}`);
   } finally {
     await gguf.close();
+  }
+}
+
+/** Measuring takes minutes: what cannot be written is better known before. */
+async function assertWritable(file: string): Promise<void> {
+  const folder = dirname(file);
+  await access(folder, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`Cannot write ${file}: no folder ${folder} that can be written to (${error.code}).`);
+  });
+}
+
+/** The file is there whole or not at all. */
+async function writeWhole(file: string, content: string): Promise<void> {
+  const part = `${file}.part`;
+  try {
+    await writeFile(part, content);
+    await rename(part, file);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
   }
 }
 

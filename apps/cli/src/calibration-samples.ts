@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufModel } from '@app/gguf-model';
 import type { CalibrationSample } from '@app/inference';
-import { continuationTasks, RETRIEVAL_TASKS, retrievalTasks, TooLittleTextError } from '@app/retrieval-tasks';
+import { continuationTasks, RETRIEVAL_TASKS, retrievalTasks } from '@app/retrieval-tasks';
+import { UsageError } from './cli-error.js';
 
 /** Asked of ordinary text; the answer that is watched is the model's own. */
 const OPEN_QUESTIONS = [
@@ -78,7 +79,10 @@ function chatSample(model: GgufModel, document: string, question: string, answer
 }
 
 async function readTexts(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.txt')).sort();
-  if (names.length === 0) throw new TooLittleTextError(1, 0);
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--documents: cannot read the folder ${folder} (${error.code}).`);
+  });
+  const names = entries.filter((name) => name.endsWith('.txt')).sort();
+  if (names.length === 0) throw new UsageError(`--documents: there is no .txt file in ${folder}.`);
   return Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
 }
