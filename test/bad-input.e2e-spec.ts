@@ -1,6 +1,9 @@
+import { openAsBlob } from 'node:fs';
+import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { errorOf } from './api-alone.js';
 import {
   endOfBatch,
   fileLines,
@@ -185,6 +188,24 @@ describe('a batch file with bad lines', () => {
       { code: 'empty_file', message: 'The batch file has no lines.', param: null, line: null },
     ]);
     await expect(upload('', 'batch')).rejects.toMatchObject({ status: 400, code: 'empty_file' });
+  });
+
+  it('fails as a whole where it has more than 50,000 lines', async () => {
+    const { batch, output, errors } = await run(Buffer.from('{}\n'.repeat(50_001)));
+    expect(batch).toMatchObject({ status: 'failed', failed_at: expect.any(Number), request_counts: { total: 0 } });
+    expect(batch.errors?.data).toMatchObject([{ code: 'too_many_tasks', line: 50_001 }]);
+    expect([...output, ...errors]).toEqual([]);
+  });
+
+  it('is refused at upload where it has more than 200 MiB', async () => {
+    const { length: before } = (await longhaul.client.files.list()).data;
+    const path = join(longhaul.dataDir, 'large.jsonl');
+    await writeFile(path, '');
+    await truncate(path, 200 * 1024 * 1024 + 1);
+    const file = new File([await openAsBlob(path)], 'large.jsonl');
+    const error = await errorOf(longhaul.client.files.create({ file, purpose: 'batch' }));
+    expect(error).toMatchObject({ status: 413, param: 'file', code: 'request_too_large' });
+    expect((await longhaul.client.files.list()).data).toHaveLength(before);
   });
 });
 

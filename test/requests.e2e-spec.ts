@@ -3,6 +3,8 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { RedisBatchStore } from '@app/batches';
+import { Redis } from 'ioredis';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BATCH, errorOf, startApi } from './api-alone.js';
@@ -146,13 +148,24 @@ describe('webhooks', () => {
     while (about().length < count) await once(receiver, 'received');
     return about();
   };
+  /** What a worker does that finds a batch's time over. */
+  const expire = async (batchId: string): Promise<void> => {
+    const connection = new Redis(redis.url);
+    const now = Math.floor(Date.now() / 1000);
+    const change = { status: 'finalizing', finalizing_at: now, expired_at: now } as const;
+    expect(await new RedisBatchStore(connection, 3600).transition(batchId, ['validating'], change)).toBe(true);
+    connection.disconnect();
+  };
   const { webhooks } = new OpenAI({ apiKey: 'none', webhookSecret: SECRET });
   const unwrap = ({ headers, body }: (typeof received)[number]) =>
     webhooks.unwrap(body, headers as Record<string, string>);
 
   it('tell how batches end, again until they are taken', async () => {
-    const completed = await startBatch(longhaul, [line('a', ask)]);
+    const lifetime = { output_expires_after: { anchor: 'created_at', seconds: 7200 } };
+    const completed = await startBatch(longhaul, [line('a', ask)], lifetime);
     const ended = await endOfBatch(longhaul, completed);
+    const output = await client.files.retrieve(ended.output_file_id!);
+    expect(output.expires_at).toBe(output.created_at + 7200);
     const events = await Promise.all((await eventsOf(completed, 3)).map(unwrap));
     for (const event of events) {
       expect(event).toEqual({
@@ -169,8 +182,11 @@ describe('webhooks', () => {
     await longhaul.worker.kill('SIGTERM');
     const cancelled = await startBatch(longhaul, [line('a', ask)]);
     await client.batches.cancel(cancelled);
+    const expired = await startBatch(longhaul, [line('a', ask)]);
+    await expire(expired);
     await longhaul.startWorker();
     expect((await unwrap((await eventsOf(cancelled, 1))[0]!)).type).toBe('batch.cancelled');
+    expect((await unwrap((await eventsOf(expired, 1))[0]!)).type).toBe('batch.expired');
     expect(await eventsOf(completed, 3)).toHaveLength(3);
   });
 });
