@@ -3,7 +3,7 @@ export { type BatchEvent, batchEvent } from './batch-event.js';
 export { BatchFinalizer } from './batch-finalizer.js';
 export { readBatchItem } from './batch-item.js';
 export { BatchJobs, groupPlanKey } from './batch-jobs.js';
-export { readBatchLines } from './batch-lines.js';
+export { type BatchLine, readBatchLines } from './batch-lines.js';
 export { BatchPlanner, type PlannerOptions } from './batch-planner.js';
 export { BatchReconciler } from './batch-reconciler.js';
 export {
