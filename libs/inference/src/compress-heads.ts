@@ -4,6 +4,7 @@ import type { KvType } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { AskedHead } from './asked-rows.js';
 import { type HeldEntries, type HeldHead, holdAs, holdHead, holdInPlace } from './held-prefix.js';
+import { free } from './kv-memory.js';
 import { matchHead } from './match-head.js';
 import { ReadingHead } from './reading-head.js';
 
@@ -18,7 +19,7 @@ export interface HeadsToCompress {
 export interface HeadToCompress {
   readonly head: ReadingHead;
   readonly allocated: number;
-  /** What questions asked it, where what is kept is to be matched to that. */
+  /** What questions asked it, where what is kept is to be matched to that; used up. */
   readonly asked?: AskedHead | undefined;
 }
 
@@ -35,14 +36,12 @@ export interface CompressTools {
   matching(headSize: number): Promise<InferenceSession>;
   /** Awaited between heads. */
   checkpoint?(): Promise<void>;
-  /** Told of bytes of arrays that nobody refers to any more. */
-  letGo?(bytes: number): void;
 }
 
-/** What stays of each head, in order. The heads' own arrays are let go, one head after the other, or used for what stays. */
+/** What stays of each head, in order. The heads' own arrays are freed, one head after the other, or used for what stays. */
 export async function compressHeads(
   { policy: { name, options }, headSize, kvType, heads }: HeadsToCompress,
-  { matching, checkpoint, letGo }: CompressTools,
+  { matching, checkpoint }: CompressTools,
 ): Promise<HeldHead[]> {
   const policy = createPolicy(name, options);
   const held: HeldHead[] = [];
@@ -51,15 +50,24 @@ export async function compressHeads(
     await checkpoint?.();
     if (head.staysWhole(policy, allocated)) {
       if (scratch.length < head.keys.length) scratch = new Float32Array(head.keys.length);
-      held.push(holdAs(kvType, holdInPlace(head.whole(), headSize, scratch)));
+      held.push(finish(kvType, holdInPlace(head.whole(), headSize, scratch)));
     } else {
-      const kept = holdHead(head.compressed(policy, allocated).kept, headSize);
+      const { kept: rows } = head.compressed(policy, allocated);
+      const kept = holdHead(rows, headSize);
+      free([...arraysOf({ head }), rows.values, rows.mass]);
       const matched = asked === undefined ? kept : await matchHead(await matching(headSize), kept, asked);
-      if (matched !== kept) letGo?.(kept.values.byteLength + kept.logMass.byteLength);
-      held.push(holdAs(kvType, matched));
+      if (matched !== kept) free([kept.values, kept.logMass]);
+      held.push(finish(kvType, matched));
     }
+    if (asked !== undefined) free(Object.values(asked));
     head.release();
   }
+  return held;
+}
+
+function finish(kvType: KvType, head: HeldHead<Float32Array>): HeldHead {
+  const held = holdAs(kvType, head);
+  if (held !== head) free([head.keys, head.values]);
   return held;
 }
 
@@ -69,7 +77,7 @@ export function buffersOf(arrays: Iterable<HeldEntries>): ArrayBuffer[] {
 }
 
 /** Every array of a head, and of what it was asked. */
-export const arraysOf = ({ head, asked }: HeadToCompress): Float32Array[] => [
+export const arraysOf = ({ head, asked }: Pick<HeadToCompress, 'head' | 'asked'>): Float32Array[] => [
   head.keys,
   head.values,
   head.mass,

@@ -1,12 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
 import { buffersOf, type CompressMessage, compressHeads, revived } from './compress-heads.js';
-import { LetGo } from './kv-memory.js';
 import { openMatching } from './match-head.js';
 
 /** Entry of a thread that compresses heads for the engine's: arrays come, and go back, without being copied. */
-// Nothing else is in this heap, so it is collected at once, and what may wait is still the engine's alone.
-const letGo = new LetGo(0);
 const { matchThreads } = workerData as { readonly matchThreads: number };
 let opened: Promise<InferenceSession> | undefined;
 const matching = (headSize: number): Promise<InferenceSession> => {
@@ -15,11 +12,9 @@ const matching = (headSize: number): Promise<InferenceSession> => {
 };
 
 async function answer({ work, replyTo }: CompressMessage): Promise<void> {
-  const bytes = work.heads.reduce((sum, { head }) => sum + head.keys.byteLength + head.values.byteLength, 0);
   const held = await compressHeads(revived(work), { matching });
   const arrays = held.flatMap(({ keys, values, logMass }) => [keys, values, logMass]);
   replyTo.postMessage(held, buffersOf(arrays));
-  letGo.add(bytes);
 }
 
 // One cache after the other: two at a time would take more memory than is planned for.

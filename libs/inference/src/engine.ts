@@ -118,7 +118,7 @@ export class Engine implements EnginePort {
 
   private async hold(request: PrefillRequest, plan: ReadPlan, merging: boolean, turn: Turn): Promise<HeldCache> {
     const { tokens, compression } = request;
-    const { policy, entries, shrinks, attention, matching } = plan;
+    const { policy, entries, attention, matching } = plan;
     const questions = request.questions?.length ? request.questions : this.standIns;
     const session = await this.sessions.get('prefill');
     const start = performance.now();
@@ -134,8 +134,6 @@ export class Engine implements EnginePort {
     const scored = attention.includes('questions');
     const asked = scored ? await scoreQuestions(session, cache, questions, turn.next, matching) : undefined;
     const prefix = holdPrefix(this.shape, tokens.length, await this.compress(cache, plan, asked, turn));
-    const inPlace = !shrinks && this.model.kvType === 'f32';
-    this.letGo.add(readingBytes - (inPlace ? heldBytes(prefix) : 0));
     const end = performance.now();
     return this.handOut(prefix, compression, {
       readingBytes,
@@ -160,7 +158,6 @@ export class Engine implements EnginePort {
     const tools: CompressTools = {
       matching: (headSize) => this.sessions.matching(headSize, this.matchThreads),
       checkpoint,
-      letGo: (bytes) => this.letGo.add(bytes),
     };
     return this.compressing.compress(cache, plan, { kvType: this.model.kvType, asked, tools });
   }

@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { MessageChannel } from 'node:worker_threads';
 
 /** Tokens of room for suffixes and answers, of all items together: more of them at once make each other slow. */
 const TAIL_TOKENS = 8192;
@@ -34,6 +35,14 @@ export function defaultKvBytes(): number {
   const constrained = process.constrainedMemory();
   const total = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return Math.max(0, Math.floor((total - process.memoryUsage.rss()) / 2));
+}
+
+const nowhere = new MessageChannel().port1;
+nowhere.close();
+
+/** Frees the memory behind arrays at once: what is sent away belongs to the message, and one to a closed port ends there. */
+export function free(arrays: Iterable<ArrayBufferView>): void {
+  nowhere.postMessage(undefined, [...new Set([...arrays].map(({ buffer }) => buffer as ArrayBuffer))]);
 }
 
 /**

@@ -168,7 +168,7 @@ describe('matching kept entries to what questions got', () => {
           ['questions'],
           Float32Array.from({ length: 40 }, (_, i) => (i * 7) % 40),
         );
-        return { head, allocated, asked: of };
+        return { head, allocated, asked: structuredClone(of) };
       });
       const policy = { name: 'calibrated-merge', options: { scoring: 'questions' } } as const;
       return compressHeads({ policy, headSize: D, kvType: 'f32', heads }, { matching: async () => session });

@@ -2,6 +2,7 @@ import { type AttentionKind, WINDOW_TOKENS } from '@app/kv-policy';
 import { IO, type LlamaShape } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import { AskedRows } from './asked-rows.js';
+import { free } from './kv-memory.js';
 import { CHUNKS_BETWEEN, compressRead, type MergingRead, readingCapacities } from './merging-read.js';
 import { ReadingCache } from './reading-cache.js';
 import { readingFeeds } from './reading-run.js';
@@ -97,10 +98,11 @@ export async function scoreQuestions(
       rows.map((name) => data(outputs, name)),
       counted,
     );
-    // The first column is what the questions' own blocks received.
+    // The first column stands for the questions themselves.
     for (const [index, head] of cache.heads.entries()) {
       head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
     }
+    free([...sums, ...rows].map((name) => data(outputs, name)));
   }
   return asked;
 }
