@@ -64,9 +64,11 @@ describe('rows of one sample', () => {
     const [prefix, suffix] = [[...prompt.prefix], [...prompt.suffix]];
     const policy = namedPolicy(name, mode);
     const cache = await probe.read(prefix, policy.needs.attention);
-    const asked = policy.needs.attention.includes('questions')
-      ? await probe.scoreQuestions(cache, mode === 'seen' ? [suffix] : probe.standIns, policy.matching)
-      : undefined;
+    const ask = () =>
+      mode === 'seen'
+        ? probe.scoreQuestions(cache, [suffix], policy.matching)
+        : probe.scoreStandIns(cache, prefix, undefined, policy.matching);
+    const asked = policy.needs.attention.includes('questions') ? await ask() : undefined;
     const full = await probe.compress(cache, namedPolicy('full', 'seen'), 1);
     const { tokens, finishReason } = await probe.greedy(full, suffix, 6);
     const answer = finishReason === 'stop' ? [...tokens, probe.gguf.tokenizer.endOfTurnTokens.at(-1)!] : tokens;

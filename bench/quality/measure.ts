@@ -71,7 +71,7 @@ export async function* measureSample(
       const score = scoreAnswer(reference.text, sample);
       yield { policy: 'full', budget: 1, ...common, score, ...AS_FULL };
     }
-    const questions = mode === 'seen' ? [reference.suffix] : probe.standIns;
+    const questions = mode === 'seen' ? [reference.suffix] : undefined;
     /** By whether what they got is recorded, which only some policies pay for. */
     const askedBefore = new Map<boolean, Asked>();
     for (const { name, budget, reading } of open) {
@@ -79,10 +79,12 @@ export async function* measureSample(
       const scored = policy.needs.attention.includes('questions');
       let [read, asked]: [ReadPrefix, Asked | undefined] = [reference, undefined];
       if (reading === 'merging') {
-        read = await readMerging(settings, reference, policy, budget, questions);
-        if (scored) asked = await ask(probe, read.cache, questions, policy.matching);
+        read = await readMerging(settings, reference, policy, budget, questions ?? probe.standIns.questions);
+        if (scored) asked = await ask(settings, read.cache, reference.prefix, questions, policy.matching);
       } else if (scored) {
-        asked = askedBefore.get(policy.matching) ?? (await ask(probe, read.cache, questions, policy.matching));
+        asked =
+          askedBefore.get(policy.matching) ??
+          (await ask(settings, read.cache, reference.prefix, questions, policy.matching));
         askedBefore.set(policy.matching, asked);
       }
       const start = performance.now();
@@ -153,14 +155,19 @@ interface Asked {
   readonly seconds: number;
 }
 
+/** @param questions left out where they are not known */
 async function ask(
-  probe: Probe,
+  { probe, calibration }: MeasureSettings,
   cache: ReadingCache,
-  questions: readonly (readonly number[])[],
+  prefix: readonly number[],
+  questions: readonly (readonly number[])[] | undefined,
   recording: boolean,
 ): Promise<Asked> {
   const start = performance.now();
-  const rows = await probe.scoreQuestions(cache, questions, recording);
+  const rows =
+    questions === undefined
+      ? await probe.scoreStandIns(cache, prefix, calibration, recording)
+      : await probe.scoreQuestions(cache, questions, recording);
   return { rows, seconds: (performance.now() - start) / 1000 };
 }
 

@@ -6,7 +6,7 @@ import type { EngineModel } from './engine-port.js';
 import { entryBytes } from './held-prefix.js';
 import { divideKvMemory } from './kv-memory.js';
 import type { Precision } from './model-files.js';
-import { STAND_IN_QUESTIONS } from './stand-in-questions.js';
+import { STAND_INS } from './stand-ins.js';
 
 /** Bytes of the keys and values of one token that stays whole. */
 export const tokenBytes = ({
@@ -38,7 +38,7 @@ export function describeModel(parts: EngineParts): EngineModel {
   const calibrated = missing ? '' : [calibration.sensitivity, calibration.shares, calibration.loss];
   return {
     identity: createHash('sha256')
-      .update(`${modelHash}\n${precision}\n${kvType}\n${calibrated}\n${STAND_IN_QUESTIONS}`)
+      .update(`${modelHash}\n${precision}\n${kvType}\n${calibrated}\n${STAND_INS}`)
       .digest('hex'),
     contextLength,
     layers,

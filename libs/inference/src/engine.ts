@@ -26,11 +26,11 @@ import { type HeldHead, type HeldPrefix, heldBytes, holdPrefix, meanEntries } fr
 import { JsonConstraints } from './json-constraint.js';
 import { defaultKvBytes, LetGo } from './kv-memory.js';
 import { ModelFiles, type Precision } from './model-files.js';
-import { chunkBorders, readPrefix, scoreQuestions } from './prefix-reader.js';
+import { type Checkpoint, chunkBorders, readPrefix, scoreQuestions } from './prefix-reader.js';
 import { planRead, type ReadPlan } from './read-plan.js';
 import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
-import { encodeStandIns } from './stand-in-questions.js';
+import { StandIns } from './stand-ins.js';
 import { type Turn, Turns } from './turns.js';
 
 /** Compressing goes on for so long before it is the turn of others' decode steps, which take a few dozen milliseconds. */
@@ -63,7 +63,7 @@ export class Engine implements EnginePort {
   private readonly compressing: CompressThreads;
   private nextHandle = 1;
   private readonly constraints: JsonConstraints;
-  private readonly standIns: readonly (readonly number[])[];
+  private readonly standIns: StandIns;
 
   private constructor(
     readonly model: EngineModel,
@@ -75,7 +75,7 @@ export class Engine implements EnginePort {
     private readonly matchThreads: number,
   ) {
     const runs = new DecodeRuns(sessions, shape);
-    this.standIns = encodeStandIns(gguf);
+    this.standIns = new StandIns(gguf);
     this.constraints = new JsonConstraints(gguf.tokenizer);
     this.compressing = new CompressThreads(model.compressThreads, matchThreads);
     this.batch = new ContinuousBatch(runs, gguf.tokenizer, this.turns, model.tailTokens);
@@ -119,7 +119,7 @@ export class Engine implements EnginePort {
   private async hold(request: PrefillRequest, plan: ReadPlan, merging: boolean, turn: Turn): Promise<HeldCache> {
     const { tokens, compression } = request;
     const { policy, entries, attention, matching } = plan;
-    const questions = request.questions?.length ? request.questions : this.standIns;
+    const known = request.questions?.length ? request.questions : undefined;
     const session = await this.sessions.get('prefill');
     const start = performance.now();
     const cache = await readPrefix(session, {
@@ -127,12 +127,12 @@ export class Engine implements EnginePort {
       tokens,
       attention,
       checkpoint: turn.next,
-      merging: merging ? { policy, entries, questions } : undefined,
+      merging: merging ? { policy, entries, questions: known ?? this.standIns.questions } : undefined,
     });
     const readingBytes = cache.bytes;
     const compressStart = performance.now();
     const scored = attention.includes('questions');
-    const asked = scored ? await scoreQuestions(session, cache, questions, turn.next, matching) : undefined;
+    const asked = scored ? await this.ask(cache, request, matching, turn.next) : undefined;
     const prefix = holdPrefix(this.shape, tokens.length, await this.compress(cache, plan, asked, turn));
     const end = performance.now();
     return this.handOut(prefix, compression, {
@@ -140,6 +140,18 @@ export class Engine implements EnginePort {
       prefillSeconds: (compressStart - start) / 1000,
       compressSeconds: (end - compressStart) / 1000,
     });
+  }
+
+  /** Gathers attention of the questions, or of what stands in for them where none are known. */
+  private async ask(
+    cache: ReadingCache,
+    { tokens, questions = [] }: PrefillRequest,
+    recording: boolean,
+    checkpoint: Checkpoint,
+  ): Promise<AskedRows | undefined> {
+    const session = await this.sessions.get('prefill');
+    if (questions.length > 0) return scoreQuestions(session, cache, questions, checkpoint, recording);
+    return this.standIns.score(session, cache, tokens, { calibration: this.model.calibration, checkpoint, recording });
   }
 
   /** What stays of each head. The cache is used up. */

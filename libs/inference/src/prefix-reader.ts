@@ -90,21 +90,56 @@ export async function scoreQuestions(
   for (const packed of runs) {
     await checkpoint();
     const counted = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
-    const run = { sequences: packed, weights: new Map(), questions: counted, logits: false };
-    const sums = cache.heads.map((_, index) => IO.questionSum(...layerAndHead(cache, index)));
     const rows = asked === undefined ? [] : cache.heads.map((_, index) => IO.askedRows(...layerAndHead(cache, index)));
-    const outputs = await session.run(readingFeeds(cache, run), [...sums, ...rows]);
+    const outputs = await runQuestions(session, cache, packed, counted, rows);
     asked?.add(
       rows.map((name) => data(outputs, name)),
       counted,
     );
-    // The first column stands for the questions themselves.
-    for (const [index, head] of cache.heads.entries()) {
-      head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
-    }
-    free([...sums, ...rows].map((name) => data(outputs, name)));
+    free(rows.map((name) => data(outputs, name)));
   }
   return asked;
+}
+
+/**
+ * Runs passages of the document over all of it as questions are, for their attention.
+ * @param counts how much each passage counts, where a question counts 1
+ */
+export async function scorePassages(
+  session: InferenceSession,
+  cache: ReadingCache,
+  passages: readonly (readonly number[])[],
+  counts: number,
+  checkpoint: Checkpoint,
+): Promise<void> {
+  for (const packed of pack(passages, PREFILL_CHUNK)) {
+    await checkpoint();
+    const counted = Float32Array.from(packed.flatMap((passage) => passage.map(() => counts / passage.length)));
+    await runQuestions(session, cache, packed, counted, []);
+  }
+}
+
+/**
+ * Adds the attention of a run of questions to the cache.
+ * @param counted how much each token counts
+ * @param wanted names of further outputs
+ */
+async function runQuestions(
+  session: InferenceSession,
+  cache: ReadingCache,
+  sequences: readonly (readonly number[])[],
+  counted: Float32Array,
+  wanted: readonly string[],
+): Promise<InferenceSession.ReturnType> {
+  const run = { sequences, weights: new Map(), questions: counted, logits: false };
+  const sums = cache.heads.map((_, index) => IO.questionSum(...layerAndHead(cache, index)));
+  const outputs = await session.run(readingFeeds(cache, run), [...sums, ...wanted]);
+  // The first column stands for the questions themselves.
+  for (const [index, head] of cache.heads.entries()) {
+    head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
+  }
+  free(sums.map((name) => data(outputs, name)));
+  return outputs;
 }
 
 /**

@@ -13,7 +13,7 @@ import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import type { ReadingCache } from './reading-cache.js';
 import { Sessions } from './sessions.js';
-import { encodeStandIns } from './stand-in-questions.js';
+import { StandIns } from './stand-ins.js';
 
 /**
  * The engine taken apart, for calibration and quality benches: one reading of a prefix serves many policies, and logits
@@ -21,8 +21,8 @@ import { encodeStandIns } from './stand-in-questions.js';
  */
 export class Probe {
   private readonly runs: DecodeRuns;
-  /** General questions, for documents whose own are not known. */
-  readonly standIns: readonly (readonly number[])[];
+  /** What is asked of documents whose own questions are not known. */
+  readonly standIns: StandIns;
 
   private constructor(
     readonly gguf: GgufModel,
@@ -30,7 +30,7 @@ export class Probe {
     private readonly sessions: Sessions,
   ) {
     this.runs = new DecodeRuns(sessions, shape);
-    this.standIns = encodeStandIns(gguf);
+    this.standIns = new StandIns(gguf);
   }
 
   static async open({ modelPath, cacheDir, precision, kvType, threads }: EngineOptions): Promise<Probe> {
@@ -81,6 +81,18 @@ export class Probe {
   ): Promise<AskedRows | undefined> {
     for (const head of cache.heads) head.clearAttention('questions');
     return scoreQuestions(await this.sessions.get('prefill'), cache, questions, checkpoint, recording);
+  }
+
+  /** The same with what stands in for questions that are not known. */
+  async scoreStandIns(
+    cache: ReadingCache,
+    tokens: readonly number[],
+    calibration?: HeadCalibration,
+    recording = false,
+  ): Promise<AskedRows | undefined> {
+    for (const head of cache.heads) head.clearAttention('questions');
+    const session = await this.sessions.get('prefill');
+    return this.standIns.score(session, cache, tokens, { calibration, checkpoint, recording });
   }
 
   /** @param asked what the questions got that were scored last, for policies that are matched to it */

@@ -13,8 +13,10 @@ test('general questions end a message as a question of its own would', async () 
   const standIns = encodeStandIns(gguf);
   expect(standIns).toHaveLength(STAND_IN_QUESTIONS.length);
   for (const [i, ids] of standIns.entries()) {
-    const content = `The document.\n\n${STAND_IN_QUESTIONS[i]}`;
-    const prompt = gguf.chatTemplate.encodeChat([{ role: 'user', content }], { addGenerationPrompt: true });
+    const { question, opening } = STAND_IN_QUESTIONS[i]!;
+    const content = `The document.\n\n${question}`;
+    const chat = gguf.chatTemplate.encodeChat([{ role: 'user', content }], { addGenerationPrompt: true });
+    const prompt = [...chat, ...gguf.tokenizer.encode(opening)];
     expect(prompt.slice(-ids.length)).toEqual(ids);
   }
   // They are run over every document: together well under one chunk of a prefill.
@@ -27,7 +29,7 @@ test('a model without a chat template is asked without one', async () => {
   const path = join(folder, 'bare.gguf');
   writeTinyGguf(path, { metadata: { 'tokenizer.chat_template': undefined } });
   const gguf = await GgufModel.open(path);
-  expect(gguf.tokenizer.decode(encodeStandIns(gguf)[2]!)).toBe('\n\nWrite a summary of the text.\n');
+  expect(gguf.tokenizer.decode(encodeStandIns(gguf)[2]!)).toBe('\n\nWrite a summary of the text.\nThe text is about');
   await gguf.close();
   rmSync(folder, { recursive: true, force: true });
 });
