@@ -11,7 +11,7 @@ import { expectClose } from './testing/expect-close.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'longhaul-stand-ins-'));
 const random = seededRandom(3);
-const tokens = Array.from({ length: 1300 }, () => 10 + Math.floor(random() * 200));
+const tokens = Array.from({ length: 1400 }, () => 10 + Math.floor(random() * 200));
 let probe: Probe;
 beforeAll(async () => {
   const modelPath = join(folder, 'tiny.gguf');

@@ -58,7 +58,7 @@ test('a document too short for a passage has none', () => {
 
 test('passages are whole, apart from each other, and hold what points elsewhere', () => {
   const keys = randomKeys(6000);
-  const odd = [700, 1500, 2300, 3100, 3900, 4700, 5200, 5900];
+  const odd = [700, 1500, 2300, 3100, 4700, 5900];
   for (const at of odd) for (let i = at; i < at + 12; i++) keys[i]![0] = -2;
   const tokens = Array.from({ length: 6000 }, (_, i) => i);
   const passages = standoutPassages(tokens, [headOf(keys)], HEAD_SIZE, ROPE);

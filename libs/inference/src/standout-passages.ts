@@ -3,8 +3,8 @@ import { type RopeParameters, ropeTable } from './rope-table.js';
 
 /** Tokens of a passage, and of the document for each of them: at most so many passages. */
 export const PASSAGE_TOKENS = 24;
-const TOKENS_PER_PASSAGE = 512;
-export const MOST_PASSAGES = 8;
+const TOKENS_PER_PASSAGE = 640;
+export const MOST_PASSAGES = 6;
 /** Tokens over which strangeness is averaged. */
 const SMOOTHED_TOKENS = 16;
 /** Ends of the document at which no passage has its middle: sinks are strange too, and what is recent is kept anyway. */
