@@ -182,6 +182,7 @@ describe('longhaul', () => {
       [['ls', '--url', 'localhost'], 2, /--url: expected an address/],
       [['ls', '--url', nobody], 3, /Cannot reach Longhaul at .*ECONNREFUSED.*longhaul up/],
       [['results', '-o', 'answers.doc', 'batch_1'], 2, /tells no format/],
+      [['results', '-o', 'none/answers.csv', '--wait'], 2, /Cannot write none.answers\.csv: no folder none/],
       [['watch', 'batch_none'], 1, /No batch found with id 'batch_none'/],
     ];
     const check = async ([args, code, says]: (typeof wrong)[number]): Promise<void> => {

@@ -1,6 +1,4 @@
-import { constants } from 'node:fs';
-import { access, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { GgufError, GgufModel } from '@app/gguf-model';
 import { CALIBRATION_VERSION, type CalibrationFile, calibrationOf, calibrationPath, ModelFiles } from '@app/inference';
 import type { CalibrateOptions } from './calibrate.command.js';
@@ -9,6 +7,7 @@ import { UsageError } from './cli-error.js';
 import { measureInProcesses } from './measuring-processes.js';
 import { ProgressLine } from './progress-line.js';
 import { printJson } from './service.js';
+import { assertWritable, writeWhole } from './whole-file.js';
 
 /** Measures, writes the calibration file and says what was found. */
 export async function calibrate(options: CalibrateOptions): Promise<void> {
@@ -46,31 +45,11 @@ export async function calibrate(options: CalibrateOptions): Promise<void> {
           'KL of the answer against the full cache with one KV head cut to 4 sinks and 64 recent tokens (sensitivity) or merged to a share (loss)',
       },
     };
-    await writeWhole(out, `${JSON.stringify(file, null, 1)}\n`);
+    await writeWhole(out, [`${JSON.stringify(file, null, 1)}\n`]);
     if (options.json) printJson({ out, ...file.made, tasks: samples.length, layers: shape.layers, kv_heads: kvHeads });
     else console.log(`written to ${out}\n${summary(sensitivity, kvHeads)}`);
   } finally {
     await gguf.close();
-  }
-}
-
-/** Measuring takes minutes: what cannot be written is better known before. */
-async function assertWritable(file: string): Promise<void> {
-  const folder = dirname(file);
-  await access(folder, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`Cannot write ${file}: no folder ${folder} that can be written to (${error.code}).`);
-  });
-}
-
-/** The file is there whole or not at all. */
-async function writeWhole(file: string, content: string): Promise<void> {
-  const part = `${file}.part`;
-  try {
-    await writeFile(part, content);
-    await rename(part, file);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
   }
 }
 

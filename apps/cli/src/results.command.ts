@@ -1,10 +1,6 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { Command, Option } from 'commander';
-import { CliError, UsageError } from './cli-error.js';
+import { UsageError } from './cli-error.js';
 import { LONGHAUL } from './command-name.js';
 import { follow, tellErrors } from './follow.js';
 import type { Batch, LonghaulClient } from './longhaul-client.js';
@@ -12,6 +8,7 @@ import { columns } from './plain-text.js';
 import { resultText } from './result-text.js';
 import { serviceOf } from './service.js';
 import { batchId, ENDED, exitCodeOf } from './watched-batch.js';
+import { assertWritable, writeWhole } from './whole-file.js';
 
 const FORMATS = ['text', 'jsonl', 'json', 'csv', 'openai'] as const;
 type Format = (typeof FORMATS)[number];
@@ -42,6 +39,7 @@ async function results(given: string | undefined, options: ResultsOptions, comma
   const service = serviceOf(command);
   const { client, json } = service;
   const format = options.format ?? (json ? 'json' : formatFor(options.output));
+  if (options.output !== undefined) await assertWritable(options.output);
   const id = await batchId(client, given);
   const batch = options.wait ? await follow(service, id, process.stderr) : await client.batch(id);
   if (!ENDED.includes(batch.status) && !json) {
@@ -79,16 +77,3 @@ const print = (piece: string | Uint8Array): Promise<void> =>
   new Promise((resolve) => {
     process.stdout.write(piece, () => resolve());
   });
-
-/** The file is there whole or not at all. */
-async function writeWhole(path: string, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
-  const part = `${path}.part`;
-  try {
-    await pipeline(Readable.from(pieces), createWriteStream(part));
-    await rename(part, path);
-  } catch (error) {
-    await rm(part, { force: true });
-    if (error instanceof CliError) throw error;
-    throw new CliError(`Cannot write ${path}: ${(error as Error).message}.`);
-  }
-}

@@ -1,0 +1,30 @@
+import { constants, createWriteStream } from 'node:fs';
+import { access, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { CliError, UsageError } from './cli-error.js';
+
+/** What takes long to make is better not begun where it cannot be written. */
+export async function assertWritable(path: string): Promise<void> {
+  const folder = dirname(path);
+  await access(folder, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`Cannot write ${path}: no folder ${folder} that can be written to (${error.code}).`);
+  });
+}
+
+/** Writes a file that is there whole or not at all. */
+export async function writeWhole(
+  path: string,
+  pieces: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
+): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    await pipeline(Readable.from(pieces), createWriteStream(part));
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true });
+    if (error instanceof CliError) throw error;
+    throw new CliError(`Cannot write ${path}: ${(error as Error).message}.`);
+  }
+}
