@@ -65,17 +65,23 @@ export class AskedRows {
     const { group } = this;
     const width = askedRowSize(this.headSize);
     const n = (rows[0] as Float32Array).length / width / group;
+    const taken: { readonly from: number; readonly counts: number }[] = [];
     for (const [token, perQuestion] of counted.entries()) {
       // Squares are summed, so the root of what makes all questions equal; 1 where they are equally long.
       const counts = Math.sqrt((perQuestion * this.tokens) / this.questions);
       for (let head = 0; head < group; head++) {
         if (!this.isKept(head)) continue;
-        const from = (head * n + token) * width;
-        for (const [index, run] of rows.entries()) this.copy(this.heads[index] as AskedHead, run, from, counts);
-        this.collected++;
+        taken.push({ from: (head * n + token) * width, counts });
       }
       this.passed++;
     }
+    for (const [index, run] of rows.entries()) {
+      for (let i = 0; i < taken.length; i++) {
+        const { from, counts } = taken[i]!;
+        this.copy(this.heads[index] as AskedHead, this.collected + i, run, from, counts);
+      }
+    }
+    this.collected += taken.length;
   }
 
   /** Whether the next token's row of a query head is: as many of each head, spread evenly, each head at other tokens. */
@@ -87,11 +93,19 @@ export class AskedRows {
     return until(passed + 1) > until(passed);
   }
 
-  private copy({ queries, logSum, share, output }: AskedHead, row: Float32Array, from: number, counts: number): void {
-    const { headSize, collected } = this;
-    queries.set(row.subarray(from, from + headSize), collected * headSize);
-    for (let d = 0; d < headSize; d++) output[collected * headSize + d] = counts * row[from + headSize + d]!;
-    share[collected] = counts * Math.max(row[from + 2 * headSize]!, LEAST_SHARE);
-    logSum[collected] = row[from + 2 * headSize + 1]!;
+  private copy(
+    { queries, logSum, share, output }: AskedHead,
+    to: number,
+    row: Float32Array,
+    from: number,
+    counts: number,
+  ): void {
+    const { headSize } = this;
+    for (let d = 0; d < headSize; d++) {
+      queries[to * headSize + d] = row[from + d]!;
+      output[to * headSize + d] = counts * row[from + headSize + d]!;
+    }
+    share[to] = counts * Math.max(row[from + 2 * headSize]!, LEAST_SHARE);
+    logSum[to] = row[from + 2 * headSize + 1]!;
   }
 }

@@ -88,6 +88,7 @@ function mergeSets(plan: HeadPlan, sets: SetMembers, source: SourceEntries, head
   const { first, next } = sets;
   const { keys, values, mass } = source;
   const weight = new Float64Array(next.length);
+  const [rows, keyWeights, valueWeights] = [new Int32Array(4), new Float64Array(4), new Float64Array(4)];
   for (let set = 0; set < first.length; set++) {
     if (next[first[set]!] === NONE) continue;
     const perSum = 1 / weigh(plan, set, sets, source, headSize, weight);
@@ -95,21 +96,18 @@ function mergeSets(plan: HeadPlan, sets: SetMembers, source: SourceEntries, head
     const count = plan.combine.values === 'count' ? kept.mass[set]! : 0;
     const to = set * headSize;
     let i = first[set]!;
-    // Two members at a time: half the reads and writes of the sums.
-    while (i !== NONE && next[i]! !== NONE) {
-      const j = next[i]!;
-      const x = weight[i]! * perSum;
-      const y = weight[j]! * perSum;
-      addTwoRows(kept.keys, to, keys, i * headSize, x * mass[i]!, j * headSize, y * mass[j]!, headSize);
-      const valueX = x * (count > 0 ? count : mass[i]!);
-      const valueY = y * (count > 0 ? count : mass[j]!);
-      addTwoRows(kept.values, to, values, i * headSize, valueX, j * headSize, valueY, headSize);
-      i = next[j]!;
+    // Four members at a time, the last less with weights of 0: a quarter of the reads and writes of the sums.
+    while (i !== NONE) {
+      for (let member = 0; member < 4; member++) {
+        rows[member] = i === NONE ? rows[0]! : i * headSize;
+        const x = i === NONE ? 0 : weight[i]! * perSum;
+        keyWeights[member] = i === NONE ? 0 : x * mass[i]!;
+        valueWeights[member] = count > 0 ? x * count : keyWeights[member]!;
+        if (i !== NONE) i = next[i]!;
+      }
+      addFourRows(kept.keys, to, keys, rows, keyWeights, headSize);
+      addFourRows(kept.values, to, values, rows, valueWeights, headSize);
     }
-    if (i === NONE) continue;
-    const x = weight[i]! * perSum;
-    addRow(kept.keys, to, keys, i * headSize, x * mass[i]!, headSize);
-    addRow(kept.values, to, values, i * headSize, x * (count > 0 ? count : mass[i]!), headSize);
   }
 }
 
@@ -125,40 +123,43 @@ function weigh(
   const exponent = -1 / (2 * combine.sigma * combine.sigma);
   const p = pivot[set]!;
   let sum = 0;
-  for (let i = first[set]!; i !== NONE; i = next[i]!) {
+  // Two members at a time: sums of their own, which do not wait for each other.
+  for (let i = first[set]!; i !== NONE; ) {
+    const j = next[i]! === NONE ? i : next[i]!;
+    let distanceI = 0;
+    let distanceJ = 0;
+    for (let d = 0; d < headSize; d++) {
+      const key = keys[p * headSize + d]!;
+      const differenceI = key - keys[i * headSize + d]!;
+      const differenceJ = key - keys[j * headSize + d]!;
+      distanceI += differenceI * differenceI;
+      distanceJ += differenceJ * differenceJ;
+    }
     // The pivot's own weight is 1, so the sum is above 0 even where all others underflow.
-    weight[i] = p === i ? 1 : Math.exp(exponent * squaredDistance(keys, p * headSize, i * headSize, headSize));
+    weight[i] = Math.exp(exponent * distanceI);
     sum += weight[i]! * mass[i]!;
+    if (j === i) break;
+    weight[j] = Math.exp(exponent * distanceJ);
+    sum += weight[j]! * mass[j]!;
+    i = next[j]!;
   }
   return sum;
 }
 
-/** out[to..] += x row a */
-function addRow(out: Float32Array, to: number, rows: Float32Array, a: number, x: number, size: number): void {
-  for (let d = 0; d < size; d++) out[to + d]! += x * rows[a + d]!;
-}
-
-/** out[to..] += x row a + y row b */
-function addTwoRows(
+/** out[to..] += the four rows that begin there, by their weights */
+function addFourRows(
   out: Float32Array,
   to: number,
   rows: Float32Array,
-  a: number,
-  x: number,
-  b: number,
-  y: number,
+  from: Int32Array,
+  weights: Float64Array,
   size: number,
 ): void {
-  for (let d = 0; d < size; d++) out[to + d]! += x * rows[a + d]! + y * rows[b + d]!;
-}
-
-function squaredDistance(keys: Float32Array, a: number, b: number, headSize: number): number {
-  let sum = 0;
-  for (let d = 0; d < headSize; d++) {
-    const difference = keys[a + d]! - keys[b + d]!;
-    sum += difference * difference;
+  const [a, b, c, d] = [from[0]!, from[1]!, from[2]!, from[3]!];
+  const [w, x, y, z] = [weights[0]!, weights[1]!, weights[2]!, weights[3]!];
+  for (let i = 0; i < size; i++) {
+    out[to + i]! += w * rows[a + i]! + x * rows[b + i]! + (y * rows[c + i]! + z * rows[d + i]!);
   }
-  return sum;
 }
 
 /**
@@ -173,20 +174,33 @@ export function adjacentSimilarity(keys: Float32Array, entries: number, headSize
     );
   }
   let squaredNorm = firstSquaredNorm(keys, headSize);
-  for (let i = 0; i + 1 < entries; i++) {
+  // Two at a time: sums of their own, which do not wait for each other.
+  for (let i = 0; i + 1 < entries; i += 2) {
     const here = i * headSize;
     const next = here + headSize;
+    // The last may be alone; it is then taken twice.
+    const second = i + 2 < entries ? next + headSize : next;
     let dot = 0;
-    let nextSquaredNorm = 0;
+    let secondDot = 0;
+    let nextNorm = 0;
+    let secondNorm = 0;
     for (let d = 0; d < headSize; d++) {
       const value = keys[next + d]!;
+      const secondValue = keys[second + d]!;
       dot += keys[here + d]! * value;
-      nextSquaredNorm += value * value;
+      secondDot += value * secondValue;
+      nextNorm += value * value;
+      secondNorm += secondValue * secondValue;
     }
-    const norms = Math.sqrt(squaredNorm * nextSquaredNorm);
-    out[i] = norms > 0 ? dot / norms : 0;
-    squaredNorm = nextSquaredNorm;
+    out[i] = cosine(dot, squaredNorm, nextNorm);
+    if (i + 2 < entries) out[i + 1] = cosine(secondDot, nextNorm, secondNorm);
+    squaredNorm = secondNorm;
   }
+}
+
+function cosine(dot: number, squaredNorm: number, otherSquaredNorm: number): number {
+  const norms = Math.sqrt(squaredNorm * otherSquaredNorm);
+  return norms > 0 ? dot / norms : 0;
 }
 
 function firstSquaredNorm(keys: Float32Array, headSize: number): number {
