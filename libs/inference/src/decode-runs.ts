@@ -86,6 +86,8 @@ export class DecodeRuns {
     const { kvHeads, queryHeads } = this.shape;
     const [tokens, group] = [sequences.flat(), queryHeads / kvHeads];
     const n = tokens.length;
+    // Of no rows the runtime's ArgMax makes the wrong shape, and warns.
+    const rows = logitRows.length > 0 ? logitRows : [n - 1];
     const before = { length: tail.lengthOf(0), capacity: tail.capacity };
     const positions = sequences.flatMap((sequence) => sequence.map((_, i) => prefix.tokens + before.length + i));
     const bias = sequencesBias(
@@ -98,7 +100,7 @@ export class DecodeRuns {
       [IO.tokens]: integers(tokens, [n]),
       [IO.positions]: integers(positions, [1, n]),
       [IO.tailBias]: new Tensor('float32', bias, [1, 1, group * n, before.capacity + n]),
-      [IO.logitRows]: integers(logitRows, [logitRows.length]),
+      [IO.logitRows]: integers(rows, [rows.length]),
     });
   }
 
