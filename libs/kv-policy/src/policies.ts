@@ -28,7 +28,7 @@ import { recency } from './score/recency.js';
  * Whose attention says what an entry is worth, in policies that score by the prefix's last queries.
  * - `window`: those queries, as published
  * - `questions`: the items' own questions
- * - `stand-ins`: general questions in the place of questions that are not known yet (their attention is given as kind
+ * - `stand-ins`: what is asked in the place of questions that are not known yet (its attention is given as kind
  *   `questions`); published policies have no such thing and take the window
  */
 export const SCORINGS = ['window', 'questions', 'stand-ins'] as const;
