@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { calibrationPath, Probe, type Reading, readCalibration } from '@app/inference';
 import { policyNames } from '@app/kv-policy';
@@ -25,27 +25,29 @@ const ROOT = join(import.meta.dirname, '../..');
 const OURS = 'calibrated-merge';
 const list = (text: string): string[] => text.split(',').filter((item) => item !== '');
 
-const { values } = parseArgs({
-  options: {
-    data: { type: 'string' },
-    policies: { type: 'string', default: policyNames.filter((name) => name !== 'full').join() },
-    budgets: { type: 'string', default: '0.5,0.35,0.2,0.1' },
-    mode: { type: 'string', default: 'seen' },
-    reading: { type: 'string', default: 'exact' },
-    limit: { type: 'string', default: '50' },
-    'max-context': { type: 'string', default: '8192' },
-    'answer-tokens': { type: 'string', default: '48' },
-    shard: { type: 'string', default: '1/1' },
-    json: { type: 'string', default: join(ROOT, 'bench/results/quality.json') },
-    model: { type: 'string', default: join(ROOT, 'models/smollm2-135m-instruct.q4_1.gguf') },
-    'data-dir': { type: 'string', default: join(ROOT, '.longhaul') },
-    threads: { type: 'string', default: String(availableParallelism()) },
-  },
-});
+const USAGE =
+  'usage: npm run bench:quality -- --data DIR[,DIR...] [--policies a,b] [--budgets 0.35,0.1] [--mode seen,unseen,prompt] ' +
+  '[--reading exact,merging] [--limit N] [--max-context N] [--answer-tokens N] [--shard i/n] [--threads N] [--json FILE]';
+const OPTIONS = {
+  data: { type: 'string' },
+  policies: { type: 'string', default: policyNames.filter((name) => name !== 'full').join() },
+  budgets: { type: 'string', default: '0.5,0.35,0.2,0.1' },
+  mode: { type: 'string', default: 'seen' },
+  reading: { type: 'string', default: 'exact' },
+  limit: { type: 'string', default: '50' },
+  'max-context': { type: 'string', default: '8192' },
+  'answer-tokens': { type: 'string', default: '48' },
+  shard: { type: 'string', default: '1/1' },
+  json: { type: 'string', default: join(ROOT, 'bench/results/quality.json') },
+  model: { type: 'string', default: join(ROOT, 'models/smollm2-135m-instruct.q4_1.gguf') },
+  'data-dir': { type: 'string', default: join(ROOT, '.longhaul') },
+  threads: { type: 'string', default: String(availableParallelism()) },
+} as const;
+const values = readOptions();
 
 async function main(): Promise<void> {
   if (values.data === undefined)
-    throw new Error('--data is expected, found none: name one or more folders of samples.');
+    throw new Error(`--data is expected, found none: name one or more folders of samples.\n${USAGE}`);
   const modes = choices<QualityMode>('mode', values.mode, QUALITY_MODES);
   const readings = choices<Reading>('reading', values.reading, ['exact', 'merging']);
   const rowsFile = `${values.json}.rows.jsonl`;
@@ -89,6 +91,15 @@ async function main(): Promise<void> {
   report(rows);
 }
 
+function readOptions() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(1);
+  }
+}
+
 function choices<Choice extends string>(option: string, text: string, known: readonly Choice[]): Choice[] {
   return list(text).map((name) => {
     const found = known.find((choice) => choice === name);
@@ -99,7 +110,9 @@ function choices<Choice extends string>(option: string, text: string, known: rea
 
 function report(rows: readonly QualityRow[]): void {
   const summary = summarise(rows);
-  const json = { date: new Date().toISOString().slice(0, 10), settings: values, summary, rows };
+  // Where files lie on one machine says nothing to others.
+  const { json: _json, 'data-dir': _dataDir, ...settings } = { ...values, model: basename(values.model) };
+  const json = { date: new Date().toISOString().slice(0, 10), settings, summary, rows };
   writeFileSync(values.json, `${JSON.stringify(json, null, 1)}\n`);
   const base = values.json.replace(/\.json$/, '');
   const comparisons = rows.some(({ policy }) => policy === OURS)
@@ -138,4 +151,7 @@ function ofShard(samples: readonly QualitySample[], shard: string): QualitySampl
   return samples.filter((_, index) => index % n === i - 1);
 }
 
-await main();
+await main().catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,5 +1,5 @@
 import { constants, createWriteStream } from 'node:fs';
-import { access, rename, rm } from 'node:fs/promises';
+import { access, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -8,8 +8,11 @@ import { CliError, UsageError } from './cli-error.js';
 /** What takes long to make is better not begun where it cannot be written. */
 export async function assertWritable(path: string): Promise<void> {
   const folder = dirname(path);
+  const isFolder = async (of: string) => (await stat(of).catch(() => undefined))?.isDirectory() ?? false;
+  if (await isFolder(path)) throw new UsageError(`Cannot write ${path}: expected the name of a file, found a folder.`);
+  if (!(await isFolder(folder))) throw new UsageError(`Cannot write ${path}: no folder ${folder}.`);
   await access(folder, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`Cannot write ${path}: no folder ${folder} that can be written to (${error.code}).`);
+    throw new UsageError(`Cannot write ${path}: the folder ${folder} cannot be written to (${error.code}).`);
   });
 }
 

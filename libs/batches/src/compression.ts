@@ -7,7 +7,7 @@ export interface PolicyBudget {
 
 /**
  * Whether a group's questions are known when its document is compressed: `seen`, what they attend to is kept; `unseen`,
- * what general questions attend to is, as for questions that come later.
+ * what general questions and passages that stand out attend to is, as for questions that come later.
  */
 export const QUESTIONS = ['seen', 'unseen'] as const;
 export type Questions = (typeof QUESTIONS)[number];

@@ -50,7 +50,9 @@ export async function compressHeads(
     await checkpoint?.();
     if (head.staysWhole(policy, allocated)) {
       if (scratch.length < head.keys.length) scratch = new Float32Array(head.keys.length);
-      held.push(finish(kvType, holdInPlace(head.whole(), headSize, scratch)));
+      const whole = holdInPlace(head.whole(), headSize, scratch);
+      free(arraysOf({ head }).filter(({ buffer }) => buffer !== whole.keys.buffer && buffer !== whole.values.buffer));
+      held.push(finish(kvType, whole));
     } else {
       const { kept: rows } = head.compressed(policy, allocated);
       const kept = holdHead(rows, headSize);

@@ -65,10 +65,13 @@ export class CompressThreads {
       }),
     );
     const elsewhere = work.slice(1).map((part, index) => this.send(index, part));
-    const done = await Promise.all([compressHeads(work[0]!, tools), ...elsewhere]);
+    // Where this thread's part is aborted the others finish theirs, and what they hold is held until then.
+    const done = await Promise.allSettled([compressHeads(work[0]!, tools), ...elsewhere]);
     const held: HeldHead[] = new Array(heads.length);
     for (const [part, indices] of parts.entries()) {
-      for (const [i, index] of indices.entries()) held[index] = done[part]![i]!;
+      const outcome = done[part]!;
+      if (outcome.status === 'rejected') throw outcome.reason;
+      for (const [i, index] of indices.entries()) held[index] = outcome.value[i]!;
     }
     return held;
   }

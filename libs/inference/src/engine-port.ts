@@ -37,7 +37,7 @@ export interface PrefillRequest {
   readonly reading?: Reading | undefined;
   /**
    * Token ids of the questions that will be asked, all of them whether answered already or not: what they attend to is
-   * kept. Empty or left out: they are not known yet, and general questions take their place.
+   * kept. Empty or left out: they are not known yet, and what stands in for them takes their place.
    */
   readonly questions?: readonly (readonly number[])[];
 }

@@ -74,7 +74,6 @@ describe('what reading a document takes', () => {
     const held = await engine.prefill(asked);
     expect(held.readingBytes).toBe(plan.readingBytes);
     expect(held.bytes).toBe(plan.heldBytes);
-    expect(plan.peakBytes).toBeGreaterThanOrEqual(plan.readingBytes);
     await engine.release(held.handle);
   });
 });

@@ -52,13 +52,10 @@ export function free(arrays: Iterable<ArrayBufferView>): void {
 export class LetGo {
   private bytes = 0;
 
-  /** @param most bytes that may wait for it */
-  constructor(private readonly most = MAX_GARBAGE_BYTES) {}
-
   /** @param bytes of arrays that nobody refers to any more */
   add(bytes: number): void {
     this.bytes += bytes;
-    if (this.bytes < this.most) return;
+    if (this.bytes < MAX_GARBAGE_BYTES) return;
     this.bytes = 0;
     collectGarbage();
   }

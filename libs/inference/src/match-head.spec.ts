@@ -1,10 +1,10 @@
-import { MASS_POWERS, MASS_REACH, RIDGE } from '@app/onnx-graph';
+import { type KvType, MASS_POWERS, MASS_REACH, RIDGE } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AskedHead, AskedRows } from './asked-rows.js';
 import { channelMajor } from './channel-major.js';
 import { compressHeads } from './compress-heads.js';
-import type { HeldHead } from './held-prefix.js';
+import { type HeldHead, holdAs } from './held-prefix.js';
 import { matchHead, openMatching } from './match-head.js';
 import { seededRandom } from './random.js';
 import { ReadingHead } from './reading-head.js';
@@ -160,7 +160,7 @@ describe('matching kept entries to what questions got', () => {
   });
 
   test('is the end of compressing a head, unless it keeps everything', async () => {
-    const compress = async (of: AskedHead | undefined) => {
+    const compress = async (of: AskedHead | undefined, kvType: KvType = 'f32') => {
       const heads = [40, 10].map((allocated) => {
         const head = new ReadingHead(40, D, ['questions']);
         head.append(Float32Array.from(all.keys.flat()), Float32Array.from(all.values.flat()), 0, D);
@@ -171,13 +171,15 @@ describe('matching kept entries to what questions got', () => {
         return { head, allocated, asked: structuredClone(of) };
       });
       const policy = { name: 'calibrated-merge', options: { scoring: 'questions' } } as const;
-      return compressHeads({ policy, headSize: D, kvType: 'f32', heads }, { matching: async () => session });
+      return compressHeads({ policy, headSize: D, kvType, heads }, { matching: async () => session });
     };
     const [merged, matched] = [await compress(undefined), await compress(asked)];
     expect(merged.map(({ logMass }) => logMass.length)).toEqual([40, 10]);
     expect(matched[0]).toEqual(merged[0]);
     expect(matched[1]).toEqual(await matchOne(merged[1] as HeldHead<Float32Array>, asked));
     expect(matched[1]!.values).not.toEqual(merged[1]!.values);
+    const halves = matched.map((head) => holdAs('f16', head as HeldHead<Float32Array>));
+    expect(await compress(asked, 'f16')).toEqual(halves);
   });
 });
 

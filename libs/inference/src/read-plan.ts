@@ -25,6 +25,9 @@ export interface CacheModel {
   readonly compressThreads: number;
 }
 
+/** Of rows by entries, which the matching graph holds at a time. */
+const MATCHING_MATRICES = 3;
+
 /** How a prefix will be read and what will stay of it: known before anything is read. */
 export interface ReadPlan {
   readonly policy: Policy;
@@ -67,25 +70,27 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const capacities = merging ? readingCapacities(entries, tokens.length, between) : entries.map(() => tokens.length);
   // A token's mass and what has been received of each kind of attention, beside what is held in the end.
   const readEntryBytes = entryBytes(headSize) + (1 + attention.length) * Float32Array.BYTES_PER_ELEMENT;
-  let [read, held, made, largest] = [0, 0, 0, 0];
+  let [read, held, made, largest, largestShrunk] = [0, 0, 0, 0, 0];
   for (const [head, kept] of entries.entries()) {
     read += capacities[head]!;
     held += kept;
     // A head that is kept as it was read stays where it is, unless it changes its type.
     if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += kept;
+    if (kept < tokens.length || !policy.exact) largestShrunk = Math.max(largestShrunk, kept);
     largest = Math.max(largest, kept);
   }
   const readingBytes = read * readEntryBytes;
-  // What is made is made in float32, and what changes its type waits to be collected.
-  const madeBytes = entryBytes(headSize) + (kvType === 'f32' ? 0 : entryBytes(headSize, kvType));
-  const madeInAll = made * madeBytes + compressThreads * largest * entryBytes(headSize);
+  // Each head is made in float32, and freed when it has changed its type.
+  const madeInAll = made * entryBytes(headSize, kvType) + compressThreads * largest * entryBytes(headSize);
   const group = queryHeads / kvHeads;
   const askedTokens = known ? questions.reduce((sum, { length }) => sum + length, 0) : PREFILL_CHUNK;
   const rowBytes = matching ? layers * kvHeads * Float32Array.BYTES_PER_ELEMENT : 0;
-  const askedBytes = askedRowCount(askedTokens, group) * askedRowSize(headSize) * rowBytes;
+  const askedRows = askedRowCount(askedTokens, group);
+  const askedBytes = askedRows * askedRowSize(headSize) * rowBytes;
   // What one run of questions gives is gone before anything is made; values that are matched lie beside what they replace.
   const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * askedRowSize(headSize) * rowBytes;
-  const matchedBytes = matching ? compressThreads * largest * entryBytes(headSize) : 0;
+  const rowsByEntries = MATCHING_MATRICES * askedRows * Float32Array.BYTES_PER_ELEMENT;
+  const matchedBytes = matching ? compressThreads * largestShrunk * (entryBytes(headSize) + rowsByEntries) : 0;
   return {
     policy,
     policyOptions,

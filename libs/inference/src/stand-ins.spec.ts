@@ -30,7 +30,7 @@ test('passages that stand out in the heads that matter are repeated beside the g
   const cache = await probe.read(tokens, ['questions']);
   const { headSize } = probe.shape;
   const mattering = cache.heads.filter((_, head) => sensitivity[head]! >= 8);
-  const passages = standoutPassages(tokens, mattering, headSize, probe.gguf.hyperparameters);
+  const passages = await standoutPassages(tokens, mattering, headSize, probe.gguf.hyperparameters, async () => {});
   expect(passages).toHaveLength(2);
   const attention = async (questions: readonly (readonly number[])[]) => {
     await probe.scoreQuestions(cache, questions);
@@ -43,6 +43,27 @@ test('passages that stand out in the heads that matter are repeated beside the g
   for (const [head, { attention }] of cache.heads.entries()) {
     // Two passages count as much as 0.3 of the six questions.
     const expected = ofQuestions[head]!.map((sum, i) => sum + ((0.3 * 6) / 2) * ofPassages[head]![i]!);
+    expectClose(attention.questions!, expected, 1e-5);
+  }
+});
+
+test('without a calibration heads of all layers are looked at', async () => {
+  const cache = await probe.read(tokens, ['questions']);
+  const { headSize } = probe.shape;
+  // 16 of 24: two of three.
+  const spread = cache.heads.filter((_, head) => head % 3 !== 0);
+  const passages = await standoutPassages(tokens, spread, headSize, probe.gguf.hyperparameters, async () => {});
+  const newParagraph = probe.gguf.tokenizer.encode('\n\n');
+  await probe.scoreQuestions(cache, probe.standIns.questions);
+  const ofQuestions = cache.heads.map((head) => head.attention.questions!.slice());
+  await probe.scoreQuestions(
+    cache,
+    passages.map((passage) => [...newParagraph, ...passage]),
+  );
+  const ofPassages = cache.heads.map((head) => head.attention.questions!.slice());
+  await probe.scoreStandIns(cache, tokens);
+  for (const [head, { attention }] of cache.heads.entries()) {
+    const expected = ofQuestions[head]!.map((sum, i) => sum + 0.9 * ofPassages[head]![i]!);
     expectClose(attention.questions!, expected, 1e-5);
   }
 });

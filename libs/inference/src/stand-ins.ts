@@ -10,7 +10,7 @@ import { standoutPassages } from './standout-passages.js';
 /** What decides how caches of unseen questions are shaped; the number is raised when passages are chosen or counted anew. */
 export const STAND_INS = JSON.stringify([STAND_IN_QUESTIONS, 1]);
 
-/** KV heads that are looked at for what stands out: those that matter most. */
+/** KV heads that are looked at for what stands out. */
 const STRANGENESS_HEADS = 16;
 /** What all passages together count, beside all questions. */
 const PASSAGES_COUNT = 0.3;
@@ -40,23 +40,35 @@ export class StandIns {
     tokens: readonly number[],
     { calibration, checkpoint, recording }: ScoreOptions,
   ): Promise<AskedRows | undefined> {
-    const passages = this.passages(cache, tokens, calibration);
+    const passages = await this.passages(cache, tokens, checkpoint, calibration);
     const each = (PASSAGES_COUNT * this.questions.length) / passages.length;
     if (passages.length > 0) await scorePassages(session, cache, passages, each, checkpoint);
     return scoreQuestions(session, cache, this.questions, checkpoint, recording);
   }
 
   /** None where no head holds every token any more. */
-  private passages(cache: ReadingCache, tokens: readonly number[], calibration?: HeadCalibration): number[][] {
+  private async passages(
+    cache: ReadingCache,
+    tokens: readonly number[],
+    checkpoint: Checkpoint,
+    calibration?: HeadCalibration,
+  ): Promise<number[][]> {
     const { headSize } = cache.shape;
     const indices = [...cache.heads.keys()].filter((index) => cache.heads[index]!.entries === tokens.length);
-    const matters = (index: number) => calibration?.sensitivity[index] ?? 0;
-    indices.sort((a, b) => matters(b) - matters(a));
-    const heads = indices.slice(0, STRANGENESS_HEADS).map((index) => cache.heads[index]!);
-    if (heads.length === 0) return [];
-    const found = standoutPassages(tokens, heads, headSize, this.gguf.hyperparameters);
+    const heads = lookedAt(indices, calibration).map((index) => cache.heads[index]!);
+    const found = await standoutPassages(tokens, heads, headSize, this.gguf.hyperparameters, checkpoint);
     return found.map((passage) => [...this.newParagraph, ...passage]);
   }
+}
+
+/** The most sensitive heads; without a calibration as many, spread over all layers. */
+function lookedAt(indices: readonly number[], calibration: HeadCalibration | undefined): readonly number[] {
+  if (calibration === undefined) {
+    const step = Math.max(1, indices.length / STRANGENESS_HEADS);
+    return indices.filter((_, i) => Math.floor((i + 1) / step) > Math.floor(i / step));
+  }
+  const { sensitivity } = calibration;
+  return indices.toSorted((a, b) => sensitivity[b]! - sensitivity[a]!).slice(0, STRANGENESS_HEADS);
 }
 
 export interface ScoreOptions {

@@ -45,23 +45,25 @@ const random = (): number => {
 const randomKeys = (tokens: number): number[][] =>
   Array.from({ length: tokens }, () => Array.from({ length: HEAD_SIZE }, (_, d) => random() + (d === 0 ? 1 : 0)));
 
-test('strangeness is what the definition gives, whatever the positions', () => {
+const nowhere = async () => {};
+
+test('strangeness is what the definition gives, whatever the positions', async () => {
   const heads = [randomKeys(40), randomKeys(40)];
-  const found = strangeness(40, heads.map(headOf), HEAD_SIZE, ROPE);
+  const found = await strangeness(40, heads.map(headOf), HEAD_SIZE, ROPE, nowhere);
   for (const [i, expected] of slowly(heads).entries()) expect(found[i]).toBeCloseTo(expected, 5);
 });
 
-test('a document too short for a passage has none', () => {
+test('a document too short for a passage has none', async () => {
   const tokens = Array.from({ length: 100 }, (_, i) => i);
-  expect(standoutPassages(tokens, [headOf(randomKeys(100))], HEAD_SIZE, ROPE)).toEqual([]);
+  expect(await standoutPassages(tokens, [headOf(randomKeys(100))], HEAD_SIZE, ROPE, nowhere)).toEqual([]);
 });
 
-test('passages are whole, apart from each other, and hold what points elsewhere', () => {
+test('passages are whole, apart from each other, and hold what points elsewhere', async () => {
   const keys = randomKeys(6000);
   const odd = [700, 1500, 2300, 3100, 4700, 5900];
   for (const at of odd) for (let i = at; i < at + 12; i++) keys[i]![0] = -2;
   const tokens = Array.from({ length: 6000 }, (_, i) => i);
-  const passages = standoutPassages(tokens, [headOf(keys)], HEAD_SIZE, ROPE);
+  const passages = await standoutPassages(tokens, [headOf(keys)], HEAD_SIZE, ROPE, nowhere);
   expect(passages).toHaveLength(MOST_PASSAGES);
   for (const passage of passages) expect(passage).toHaveLength(PASSAGE_TOKENS);
   for (const at of odd)

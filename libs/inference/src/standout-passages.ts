@@ -1,3 +1,4 @@
+import type { Checkpoint } from './prefix-reader.js';
 import type { ReadingHead } from './reading-head.js';
 import { type RopeParameters, ropeTable } from './rope-table.js';
 
@@ -15,16 +16,19 @@ const LAST_TOKENS = 32;
  * The passages of a document that are least like the rest of it, strangest first: where keys, without their rotation, point
  * away from the mean key (KeyDiff, arXiv 2504.15364, eq. 5), averaged over heads and neighbours.
  * @param heads KV heads that hold every token of the document, `[tokens, headSize]` each
+ * @param checkpoint awaited before each of them
  */
-export function standoutPassages(
+export async function standoutPassages(
   tokens: readonly number[],
   heads: readonly ReadingHead[],
   headSize: number,
   rope: RopeParameters,
-): number[][] {
-  const strange = strangeness(tokens.length, heads, headSize, rope);
-  const passages: number[][] = [];
+  checkpoint: Checkpoint,
+): Promise<number[][]> {
   const wanted = Math.min(MOST_PASSAGES, Math.floor(tokens.length / TOKENS_PER_PASSAGE));
+  if (wanted === 0 || heads.length === 0) return [];
+  const strange = await strangeness(tokens.length, heads, headSize, rope, checkpoint);
+  const passages: number[][] = [];
   for (const middle of largestApart(strange, wanted, PASSAGE_TOKENS)) {
     passages.push(tokens.slice(Math.max(0, middle - PASSAGE_TOKENS / 2), middle + PASSAGE_TOKENS / 2));
   }
@@ -32,18 +36,20 @@ export function standoutPassages(
 }
 
 /** `[tokens]` 1 - cosine similarity to the mean of a head's normalised keys, as a share of the head's sum; the sum of all heads. */
-export function strangeness(
+export async function strangeness(
   tokens: number,
   heads: readonly ReadingHead[],
   headSize: number,
   rope: RopeParameters,
-): Float32Array {
+  checkpoint: Checkpoint,
+): Promise<Float32Array> {
   const table = ropeTable({ ...rope, contextLength: tokens });
   const keys = new Float32Array(tokens * headSize);
   const mean = new Float64Array(headSize);
   const distance = new Float32Array(tokens);
   const total = new Float32Array(tokens);
   for (const head of heads) {
+    await checkpoint();
     unrotate(head.keys, keys, headSize, rope.ropeDimensions, table);
     mean.fill(0);
     for (let token = 0; token < tokens; token++) normalize(keys, token * headSize, headSize, mean);

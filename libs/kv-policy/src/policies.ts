@@ -83,7 +83,7 @@ const POLICIES = {
   full: () => full,
 
   /**
-   * Ours. The attention of the questions (general ones until they are known, or the last 32 queries), what an entry's
+   * Ours. The attention of the questions (or of what stands in for them, or of the last 32 queries), what an entry's
    * neighbourhood received on average and at most; entries given to the heads that lose most without them, see `leastLoss`; adjacent pairs joined by cost, 4
    * sinks and 16 recent entries left alone, log mass; then masses and values matched to what
    * the questions got of all entries (Attention Matching, arXiv 2602.16284, from merged entries instead of chosen ones).

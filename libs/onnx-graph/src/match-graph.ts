@@ -66,12 +66,15 @@ export function buildMatchGraph(headSize: number): Uint8Array {
   // No less than what is found counts as, so that entries nobody looks at keep their mass.
   const atAll = graph.node('wanted/sums', 'MatMul', [row('share', share), weighed]);
   const wanted = graph.node('wanted', 'Max', [atAll, tiny]);
+  const [leastChange, mostChange] = [graph.float('least_change', 1e-6), graph.float('most_change', 1e6)];
   let mass = before;
   for (const [step, power] of MASS_POWERS.entries()) {
     const at = `mass.${step}`;
     const sums = graph.node(`${at}/sums`, 'MatMul', [weighed, column(at, mass)]);
     const found = graph.node(`${at}/found`, 'MatMul', [row(`${at}/sums`, sums), weighed]);
-    const change = graph.node(`${at}/change`, 'Div', [wanted, graph.node(`${at}/above_0`, 'Max', [found, tiny])]);
+    const ratio = graph.node(`${at}/ratio`, 'Div', [wanted, graph.node(`${at}/above_0`, 'Max', [found, tiny])]);
+    // A power of it stays a number, and further than this no mass may move anyway.
+    const change = graph.node(`${at}/change`, 'Clip', [ratio, leastChange, mostChange]);
     for (let times = 0; times < power; times++) {
       mass = graph.node(`${at}/times.${times}`, 'Mul', [mass, change]);
     }
