@@ -27,7 +27,7 @@ const QUESTIONS = ['What is this about?', 'Who is named first?', 'Which reasons 
 const AT_ONCE = 3;
 const SAMPLE_EVERY_MS = 5000;
 /** For keys and values: held documents fill it long before half of the time is over, so that what grows after that is a leak. */
-const KV_MEMORY = '1GiB';
+const KV_MEMORY = '512MiB';
 /** How much more resident memory than halfway is taken for noise. */
 const MOST_GROWTH = 1.1;
 
@@ -184,6 +184,8 @@ function observed(samples: readonly Sample[]) {
     locksLost: last.locksLost,
     renewalsMissed: last.renewalsMissed,
     itemsComputed: last.itemsAnswered,
+    /** Of every sample. */
+    rssMb: samples.map(({ rss }) => Math.round(rss / 1e6)),
     rssHalfwayMb: rssAt(0.5),
     rssEndMb: rssAt(1),
   };

@@ -4,7 +4,7 @@ import { linearAxis } from '../quality/plot-axes.js';
 import type { PlotStyle } from '../quality/plot-styles.js';
 import { best, type Measurement } from './measurement.js';
 
-const SIZE = { width: 1070, height: 440 };
+const SIZE = { width: 1200, height: 440 };
 const PANEL = { width: 340, height: 300, top: 70 };
 const LEGEND = { left: 880, top: 80, row: 22 };
 const PANELS = [
@@ -18,6 +18,8 @@ const STYLES: readonly (readonly [colour: string, marker: PlotStyle['marker']])[
   ['#e07b00', 'square'],
   ['#7b3294', 'triangle'],
   ['#008176', 'diamond'],
+  ['#2b6cb0', 'circle'],
+  ['#8a6d1b', 'square'],
 ];
 const PEER_STYLE: PlotStyle = { colour: '#222222', marker: 'pentagon', heavy: false };
 
