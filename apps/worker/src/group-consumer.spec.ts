@@ -6,7 +6,7 @@ import { type Config, loadConfig } from '@app/config';
 import { Engine, EngineCrashedError, HeldDocuments } from '@app/inference';
 import { EngineMetrics } from '@app/telemetry';
 import { Logger } from '@nestjs/common';
-import { type Job, Queue } from 'bullmq';
+import { Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type RedisServer, startRedis } from '../../../test/redis-server.js';
@@ -189,6 +189,37 @@ describe('a worker that takes groups', () => {
     vi.advanceTimersByTime(LOCK_MS / 2);
     await vi.waitFor(async () => expect(await redis.pttl(lock)).toBeGreaterThan(LOCK_MS / 2), PATIENCE);
     lease.end();
+  });
+
+  it('counts a lock as lost while its job runs, not while the job is moved on', async () => {
+    const lost = vi.spyOn(metrics.locks, 'lost');
+    onTestFinished(() => lost.mockRestore());
+    for (const id of ['a', 'b']) await add(id);
+    const groups = start();
+    await begun(groups, 'a', 'b');
+    const { consumer } = workers[0]!;
+    const renew = () => (consumer as unknown as { renewLocks(): Promise<void> }).renewLocks();
+    await renew();
+    expect(lost).not.toHaveBeenCalled();
+    let goOn = (): void => undefined;
+    const moved = Job.prototype.moveToCompleted;
+    const moving = vi.spyOn(Job.prototype, 'moveToCompleted').mockImplementation(async function (this: Job, ...given) {
+      const result = await moved.apply(this, given);
+      await new Promise<void>((resolve) => (goOn = resolve));
+      return result;
+    });
+    onTestFinished(() => {
+      moving.mockRestore();
+      goOn();
+    });
+    groups.end('a');
+    await vi.waitFor(async () => expect(await states('a')).toEqual(['completed']), PATIENCE);
+    await renew();
+    expect(lost).not.toHaveBeenCalled();
+    await vi.waitFor(() => expect(moving).toHaveBeenCalled(), PATIENCE);
+    await redis.del(`${QUEUE_PREFIX}:${queue.name}:b:lock`);
+    await renew();
+    expect(lost).toHaveBeenCalledOnce();
   });
 
   it('begins what it left to a worker that never came for it', async () => {

@@ -38,6 +38,8 @@ export class GroupConsumer {
   private readonly logger = new Logger(GroupConsumer.name);
   private readonly stopping = new AbortController();
   private readonly running = new Map<string, RunningJob>();
+  /** Tokens of jobs that are being moved on. */
+  private readonly leaving = new Set<string>();
   private readonly name: string;
   private readonly lockMs: number;
   private readonly worker: Worker<GroupJob>;
@@ -178,6 +180,7 @@ export class GroupConsumer {
       const placement: Placement = { onPlaced: placed, ...(mayLeave && { elsewhere }) };
       const ended = this.run(job, token, placement).finally(() => {
         if (this.running.get(id)?.token === token) this.running.delete(id);
+        this.leaving.delete(token);
         this.announce();
         placed();
       });
@@ -189,8 +192,10 @@ export class GroupConsumer {
   private async run(job: Job<GroupJob>, token: string, placement: Placement): Promise<void> {
     try {
       await this.processor.process(job, placement);
+      this.leaving.add(token);
       await job.moveToCompleted(undefined, token, false);
     } catch (error) {
+      this.leaving.add(token);
       await this.ended(job, token, error).catch((lost: Error) => {
         // The lock ran out while Redis was away, or nobody waits for the job any more: its next run finds what is recorded.
         this.logger.warn(`${this.name} ${job.id}: ${lost.message}`);
@@ -237,6 +242,9 @@ export class GroupConsumer {
     try {
       const lost = await this.worker.extendJobLocks(ids, tokens, this.lockMs);
       for (const id of lost) {
+        // A job that has just been moved on has no lock any more.
+        const token = tokens[ids.indexOf(id)] as string;
+        if (this.leaving.has(token) || this.running.get(id)?.token !== token) continue;
         this.metrics.locks.lost();
         this.logger.warn(`${this.name} ${id}: its lock was lost; another worker may run it too`);
       }

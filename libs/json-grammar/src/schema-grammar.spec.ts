@@ -27,7 +27,7 @@ describe('jsonGrammar', () => {
     [{ enum: ['\\ud800', '\\\\ud800', '😀'] }],
     [{ ...string, pattern: '^(?:a|b)+[^"]?(?<year>\\d{4})\\u{1F600}$|x' }],
     [{ type: 'object', properties: names(5000), required: Object.keys(names(5000)) }],
-  ])('takes %s', (schema) => {
+  ])('takes schema %#', (schema) => {
     expect(jsonGrammar(schema, true).ebnf).toMatch(/^root ::= /);
   });
 
