@@ -208,18 +208,19 @@ describe('a worker that takes groups', () => {
       await new Promise<void>((resolve) => (goOn = resolve));
       return result;
     });
-    onTestFinished(() => {
-      moving.mockRestore();
+    onTestFinished(() => moving.mockRestore());
+    try {
+      groups.end('a');
+      await vi.waitFor(async () => expect(await states('a')).toEqual(['completed']), PATIENCE);
+      await renew();
+      expect(lost).not.toHaveBeenCalled();
+      await vi.waitFor(() => expect(moving).toHaveBeenCalled(), PATIENCE);
+      await redis.del(`${QUEUE_PREFIX}:${queue.name}:b:lock`);
+      await renew();
+      expect(lost).toHaveBeenCalledOnce();
+    } finally {
       goOn();
-    });
-    groups.end('a');
-    await vi.waitFor(async () => expect(await states('a')).toEqual(['completed']), PATIENCE);
-    await renew();
-    expect(lost).not.toHaveBeenCalled();
-    await vi.waitFor(() => expect(moving).toHaveBeenCalled(), PATIENCE);
-    await redis.del(`${QUEUE_PREFIX}:${queue.name}:b:lock`);
-    await renew();
-    expect(lost).toHaveBeenCalledOnce();
+    }
   });
 
   it('begins what it left to a worker that never came for it', async () => {
