@@ -203,7 +203,8 @@ describe('longhaul', () => {
 
     const [batch] = await json<{ id: string }[]>('ls', '-n', '1');
     await mkdir(join(folder, 'taken.csv'));
-    expect(await run('results', batch!.id, '-o', 'taken.csv')).toMatchObject({ code: 1, out: '' });
+    const taken = await run('results', batch!.id, '-o', 'taken.csv');
+    expect(taken).toMatchObject({ code: 2, out: '', err: expect.stringMatching(/found a folder/) });
     expect(await readdir(folder)).not.toContain('taken.csv.part');
   });
 
