@@ -3,7 +3,7 @@ import { createPolicy, type PolicyOptions } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { AskedHead } from './asked-rows.js';
-import { type HeldEntries, type HeldHead, holdAs, holdHead, holdInPlace } from './held-prefix.js';
+import { type HeldHead, holdAs, holdHead, holdInPlace } from './held-prefix.js';
 import { free } from './kv-memory.js';
 import { matchHead } from './match-head.js';
 import { ReadingHead } from './reading-head.js';
@@ -71,11 +71,6 @@ function finish(kvType: KvType, head: HeldHead<Float32Array>): HeldHead {
   const held = holdAs(kvType, head);
   if (held !== head) free([head.keys, head.values]);
   return held;
-}
-
-/** The memory behind what is sent to another thread, to be moved there instead of copied. */
-export function buffersOf(arrays: Iterable<HeldEntries>): ArrayBuffer[] {
-  return [...new Set([...arrays].map(({ buffer }) => buffer as ArrayBuffer))];
 }
 
 /** Every array of a head, and of what it was asked. */

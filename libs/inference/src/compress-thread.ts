@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
-import { buffersOf, type CompressMessage, compressHeads, revived } from './compress-heads.js';
+import { type CompressMessage, compressHeads, revived } from './compress-heads.js';
+import { buffersOf } from './kv-memory.js';
 import { openMatching } from './match-head.js';
 
 /** Entry of a thread that compresses heads for the engine's: arrays come, and go back, without being copied. */

@@ -4,13 +4,13 @@ import type { KvType } from '@app/onnx-graph';
 import type { AskedRows } from './asked-rows.js';
 import {
   arraysOf,
-  buffersOf,
   type CompressMessage,
   type CompressTools,
   compressHeads,
   type HeadsToCompress,
 } from './compress-heads.js';
 import type { HeldHead } from './held-prefix.js';
+import { buffersOf } from './kv-memory.js';
 import type { ReadPlan } from './read-plan.js';
 import type { ReadingCache } from './reading-cache.js';
 

@@ -37,12 +37,17 @@ export function defaultKvBytes(): number {
   return Math.max(0, Math.floor((total - process.memoryUsage.rss()) / 2));
 }
 
+/** The memory behind arrays, once each: to be moved to another thread instead of copied. */
+export function buffersOf(arrays: Iterable<ArrayBufferView>): ArrayBuffer[] {
+  return [...new Set([...arrays].map(({ buffer }) => buffer as ArrayBuffer))];
+}
+
 const nowhere = new MessageChannel().port1;
 nowhere.close();
 
 /** Frees the memory behind arrays at once: what is sent away belongs to the message, and one to a closed port ends there. */
 export function free(arrays: Iterable<ArrayBufferView>): void {
-  nowhere.postMessage(undefined, [...new Set([...arrays].map(({ buffer }) => buffer as ArrayBuffer))]);
+  nowhere.postMessage(undefined, buffersOf(arrays));
 }
 
 /**

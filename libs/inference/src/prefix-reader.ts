@@ -75,6 +75,7 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
  * Runs the items' own questions over what has been read, for their attention alone (`questions`): every question counts the
  * same, whatever its length. Questions are run side by side; of one that is longer than a chunk, its last tokens.
  * @param recording whether what they got is wanted too, to match what will be kept to it; undefined where nothing is asked
+ * @param counts how much each question counts; 1 where recording
  */
 export async function scoreQuestions(
   session: InferenceSession,
@@ -82,64 +83,30 @@ export async function scoreQuestions(
   questions: readonly (readonly number[])[],
   checkpoint: Checkpoint,
   recording = false,
+  counts = 1,
 ): Promise<AskedRows | undefined> {
   const runs = pack(questions, PREFILL_CHUNK);
+  const sums = cache.heads.map((_, index) => IO.questionSum(...layerAndHead(cache, index)));
   const asking = runs.flat();
   const tokens = asking.flat().length;
   const asked = recording && tokens > 0 ? new AskedRows(cache.shape, tokens, asking.length) : undefined;
   for (const packed of runs) {
     await checkpoint();
-    const counted = Float32Array.from(packed.flatMap((question) => question.map(() => 1 / question.length)));
+    const counted = Float32Array.from(packed.flatMap((question) => question.map(() => counts / question.length)));
+    const run = { sequences: packed, weights: new Map(), questions: counted, logits: false };
     const rows = asked === undefined ? [] : cache.heads.map((_, index) => IO.askedRows(...layerAndHead(cache, index)));
-    const outputs = await runQuestions(session, cache, packed, counted, rows);
+    const outputs = await session.run(readingFeeds(cache, run), [...sums, ...rows]);
     asked?.add(
       rows.map((name) => data(outputs, name)),
       counted,
     );
-    free(rows.map((name) => data(outputs, name)));
+    // The first column stands for the questions themselves.
+    for (const [index, head] of cache.heads.entries()) {
+      head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
+    }
+    free([...sums, ...rows].map((name) => data(outputs, name)));
   }
   return asked;
-}
-
-/**
- * Runs passages of the document over all of it as questions are, for their attention.
- * @param counts how much each passage counts, where a question counts 1
- */
-export async function scorePassages(
-  session: InferenceSession,
-  cache: ReadingCache,
-  passages: readonly (readonly number[])[],
-  counts: number,
-  checkpoint: Checkpoint,
-): Promise<void> {
-  for (const packed of pack(passages, PREFILL_CHUNK)) {
-    await checkpoint();
-    const counted = Float32Array.from(packed.flatMap((passage) => passage.map(() => counts / passage.length)));
-    await runQuestions(session, cache, packed, counted, []);
-  }
-}
-
-/**
- * Adds the attention of a run of questions to the cache.
- * @param counted how much each token counts
- * @param wanted names of further outputs
- */
-async function runQuestions(
-  session: InferenceSession,
-  cache: ReadingCache,
-  sequences: readonly (readonly number[])[],
-  counted: Float32Array,
-  wanted: readonly string[],
-): Promise<InferenceSession.ReturnType> {
-  const run = { sequences, weights: new Map(), questions: counted, logits: false };
-  const sums = cache.heads.map((_, index) => IO.questionSum(...layerAndHead(cache, index)));
-  const outputs = await session.run(readingFeeds(cache, run), [...sums, ...wanted]);
-  // The first column stands for the questions themselves.
-  for (const [index, head] of cache.heads.entries()) {
-    head.addAttention(['questions'], data(outputs, sums[index] as string).subarray(1, 1 + head.entries));
-  }
-  free(sums.map((name) => data(outputs, name)));
-  return outputs;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { GgufModel } from '@app/gguf-model';
 import type { HeadCalibration } from '@app/kv-policy';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { AskedRows } from './asked-rows.js';
-import { type Checkpoint, scorePassages, scoreQuestions } from './prefix-reader.js';
+import { type Checkpoint, scoreQuestions } from './prefix-reader.js';
 import type { ReadingCache } from './reading-cache.js';
 import { encodeStandIns, STAND_IN_QUESTIONS } from './stand-in-questions.js';
 import { standoutPassages } from './standout-passages.js';
@@ -42,7 +42,7 @@ export class StandIns {
   ): Promise<AskedRows | undefined> {
     const passages = await this.passages(cache, tokens, checkpoint, calibration);
     const each = (PASSAGES_COUNT * this.questions.length) / passages.length;
-    if (passages.length > 0) await scorePassages(session, cache, passages, each, checkpoint);
+    if (passages.length > 0) await scoreQuestions(session, cache, passages, checkpoint, false, each);
     return scoreQuestions(session, cache, this.questions, checkpoint, recording);
   }
 
