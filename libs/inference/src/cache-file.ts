@@ -2,16 +2,15 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { KV_TYPES, type KvType, type LlamaShape } from '@app/onnx-graph';
 import type { Compression } from './engine-port.js';
-import { entryBytes, type HeldEntries, type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
+import { entryBytes, type HeldEntries, type HeldHead, type HeldPrefix, headRoom, holdPrefix } from './held-prefix.js';
 
 /**
  * A compressed cache as a file, little-endian: 4 bytes `LHKV`, uint32 version, uint32 length of the header, the header as JSON
- * (`CacheHeader`), then of every layer and KV head its keys and values in the header's type and its log-mass as float32 (as in
- * `HeldHead`), and last the sha256 of all before it.
+ * (`CacheHeader`), then of every layer and KV head its keys and values in the header's type (as in `HeldHead`), and last the sha256 of all before it.
  */
 const MAGIC = 0x564b484c;
 /** To be raised with every change of the format. */
-const VERSION = 3;
+const VERSION = 4;
 const PREAMBLE_BYTES = 12;
 const SHA256_BYTES = 32;
 /** A header of more heads than any model has; a damaged length must not become an allocation. */
@@ -41,7 +40,7 @@ export class DamagedCacheError extends Error {
 /** Writes a cache and flushes it to the disk. Head by head: what else the thread has to do goes on in between. */
 export async function writeCache(path: string, key: string, headSize: number, cache: StoredCache): Promise<void> {
   const { compression, prefix } = cache;
-  const entries = prefix.heads.map(({ logMass }) => logMass.length);
+  const entries = prefix.heads.map((head) => head.entries);
   const kvType = prefix.heads[0]?.keys instanceof Uint16Array ? 'f16' : 'f32';
   const header: CacheHeader = { key, ...compression, tokens: prefix.tokens, headSize, kvType, entries };
   const json = Buffer.from(JSON.stringify(header));
@@ -56,8 +55,8 @@ export async function writeCache(path: string, key: string, headSize: number, ca
     };
     await append(preamble);
     await append(json);
-    for (const { keys, values, logMass } of prefix.heads) {
-      for (const array of [keys, values, logMass]) await append(bytesOf(array));
+    for (const { keys, values } of prefix.heads) {
+      for (const array of [keys, values]) await append(bytesOf(array));
     }
     await file.writeFile(hash.digest());
     await file.sync();
@@ -88,19 +87,14 @@ export async function readCache(path: string, key: string, shape: LlamaShape): P
     await read(json);
     const { policy, budget, tokens, kvType, entries } = headerOf(json, key, shape);
     const { size } = await file.stat();
-    const held = entries.reduce((sum, count) => sum + count, 0) * entryBytes(shape.headSize, kvType);
+    const held = entries.reduce((sum, count) => sum + 1 + count, 0) * entryBytes(shape.headSize, kvType);
     if (size !== PREAMBLE_BYTES + headerBytes + held + SHA256_BYTES) {
       throw new DamagedCacheError(`${path} was cut short or has grown.`);
     }
-    const Entries = kvType === 'f16' ? Uint16Array : Float32Array;
     const heads: HeldHead[] = [];
     for (const count of entries) {
-      const head = {
-        keys: new Entries(count * shape.headSize),
-        values: new Entries(count * shape.headSize),
-        logMass: new Float32Array(count),
-      };
-      for (const array of [head.keys, head.values, head.logMass]) await read(bytesOf(array));
+      const head = headRoom(count, shape.headSize, kvType);
+      for (const array of [head.keys, head.values]) await read(bytesOf(array));
       heads.push(head);
     }
     const checksum = Buffer.alloc(SHA256_BYTES);

@@ -5,7 +5,7 @@ import { KV_TYPES, type KvType, type LlamaShape } from '@app/onnx-graph';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StoredCache } from './cache-file.js';
 import { CacheFolder } from './cache-folder.js';
-import { type HeldHead, heldBytes, holdAs, holdPrefix } from './held-prefix.js';
+import { type HeldHead, heldBytes, holdAs, holdHead, holdPrefix } from './held-prefix.js';
 import { seededRandom } from './random.js';
 
 const shape = { layers: 2, kvHeads: 2, headSize: 8, queryHeads: 4, contextLength: 512 } as LlamaShape;
@@ -15,7 +15,10 @@ const values = (count: number): Float32Array => Float32Array.from({ length: coun
 /** Heads of different lengths. */
 const cache = (tokens = 40, kvType: KvType = 'f32'): StoredCache => {
   const heads = [tokens, 1, 7, 12].map((entries): HeldHead => {
-    return holdAs(kvType, { keys: values(entries * 8), values: values(entries * 8), logMass: values(entries) });
+    return holdAs(
+      kvType,
+      holdHead({ keys: values(entries * 8), values: values(entries * 8), logMass: values(entries) }, 8),
+    );
   });
   return { compression: { policy: 'kvmerger', budget: 0.4 }, prefix: holdPrefix(shape, tokens, heads) };
 };

@@ -3,7 +3,7 @@ import { createPolicy, type PolicyOptions } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { AskedHead } from './asked-rows.js';
-import { type HeldHead, holdAs, holdHead, holdInPlace } from './held-prefix.js';
+import { type HeldHead, holdAs, holdHead, type RowEntries } from './held-prefix.js';
 import { free } from './kv-memory.js';
 import { matchHead } from './match-head.js';
 import { ReadingHead } from './reading-head.js';
@@ -45,31 +45,21 @@ export async function compressHeads(
 ): Promise<HeldHead[]> {
   const policy = createPolicy(name, options);
   const held: HeldHead[] = [];
-  let scratch = new Float32Array(0);
   for (const { head, allocated, asked } of heads) {
     await checkpoint?.();
-    if (head.staysWhole(policy, allocated)) {
-      if (scratch.length < head.keys.length) scratch = new Float32Array(head.keys.length);
-      const whole = holdInPlace(head.whole(), headSize, scratch);
-      free(arraysOf({ head }).filter(({ buffer }) => buffer !== whole.keys.buffer && buffer !== whole.values.buffer));
-      held.push(finish(kvType, whole));
-    } else {
-      const { kept: rows } = head.compressed(policy, allocated);
-      const kept = holdHead(rows, headSize);
-      free([...arraysOf({ head }), rows.values, rows.mass]);
-      const matched = asked === undefined ? kept : await matchHead(await matching(headSize), kept, asked);
-      if (matched !== kept) free([kept.values, kept.logMass]);
-      held.push(finish(kvType, matched));
-    }
-    if (asked !== undefined) free(Object.values(asked));
+    const whole = head.staysWhole(policy, allocated);
+    const kept: RowEntries = whole ? head.whole() : head.compressed(policy, allocated).kept;
+    if (!whole) free(arraysOf({ head }));
+    const match = whole ? undefined : asked;
+    const rows = match === undefined ? kept : await matchHead(await matching(headSize), kept, match);
+    const floats = holdHead(rows, headSize);
+    const finished = holdAs(kvType, floats);
+    held.push(finished);
+    const read = whole ? arraysOf({ head, asked }) : Object.values(asked ?? {});
+    const passing = finished === floats ? [] : [floats.keys, floats.values];
+    free([...read, ...Object.values(kept), ...Object.values(rows), ...passing]);
     head.release();
   }
-  return held;
-}
-
-function finish(kvType: KvType, head: HeldHead<Float32Array>): HeldHead {
-  const held = holdAs(kvType, head);
-  if (held !== head) free([head.keys, head.values]);
   return held;
 }
 

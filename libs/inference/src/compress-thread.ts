@@ -14,7 +14,7 @@ const matching = (headSize: number): Promise<InferenceSession> => {
 
 async function answer({ work, replyTo }: CompressMessage): Promise<void> {
   const held = await compressHeads(revived(work), { matching });
-  const arrays = held.flatMap(({ keys, values, logMass }) => [keys, values, logMass]);
+  const arrays = held.flatMap(({ keys, values }) => [keys, values]);
   replyTo.postMessage(held, buffersOf(arrays));
 }
 

@@ -153,7 +153,7 @@ export interface EngineModel {
   readonly kvHeads: number;
   readonly queryHeads: number;
   readonly headSize: number;
-  /** Bytes of one entry of one KV head: key, value and mass. */
+  /** Bytes of one entry of one KV head: key, value, log-mass and mark. */
   readonly entryBytes: number;
   /** How keys and values of documents are held. */
   readonly kvType: KvType;

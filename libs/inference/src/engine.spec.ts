@@ -45,7 +45,7 @@ describe('engine', () => {
       const held = await engine.prefill({ tokens: document, compression: { policy, budget: 0.35 } });
       const { layers, kvHeads, entryBytes } = engine.model;
       expect(held).toMatchObject({ policy, budget: 0.35, tokens: 300, entries: 105 });
-      expect(held.bytes).toBe(105 * layers * kvHeads * entryBytes);
+      expect(held.bytes).toBe((1 + 105) * layers * kvHeads * entryBytes);
       await engine.release(held.handle);
     },
   );
@@ -62,7 +62,7 @@ describe('engine', () => {
         [half, 2],
       ] as const) {
         const { handle, bytes, entries } = await each.prefill({ tokens: document, compression });
-        expect(bytes).toBe(entries * layers * kvHeads * (2 * headSize * numberBytes + 4));
+        expect(bytes).toBe((1 + entries) * layers * kvHeads * (2 * headSize + 2) * numberBytes);
         const sampling = { ...greedy, maxTokens: 1, topLogprobs: 3 };
         const answer = await each.generate({ handle, suffix: question, sampling });
         logprobs.push(answer.logprobs![0]!.top.map(({ logprob }) => logprob));
@@ -77,7 +77,7 @@ describe('engine', () => {
     const held = await engine.prefill({ tokens: document, compression: full });
     const { layers, kvHeads, headSize } = engine.model;
     expect(held.entries).toBe(300);
-    expect(held.bytes).toBe(300 * layers * kvHeads * (2 * headSize + 1) * 4);
+    expect(held.bytes).toBe(301 * layers * kvHeads * (2 * headSize + 2) * 4);
     await engine.release(held.handle);
   });
 
@@ -243,7 +243,7 @@ describe('model files', () => {
       queryHeads: 4,
       headSize: 16,
       kvType: 'f32',
-      entryBytes: 132,
+      entryBytes: 136,
       itemsAtOnce: 16,
       compressThreads: 1,
       identity: expect.stringMatching(/^[0-9a-f]{64}$/),

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
-import { type AttentionKind, createPolicy } from '@app/kv-policy';
+import type { AttentionKind } from '@app/kv-policy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TinyOverrides, writeTinyGguf } from '../../../test/tiny-gguf.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
-import { compressedHeads, type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
+import { type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import { seededRandom } from './random.js';
@@ -160,7 +160,8 @@ describe.each(MODELS)('graphs against the naive decoder: $name', ({ name, overri
   });
 
   test('decode on a full prefix goes on as if there had been no border', async () => {
-    const heads = compressedHeads(await read([], 200), createPolicy('full'), 1);
+    const { heads: read200 } = await read([], 200);
+    const heads = read200.map((head) => holdHead(head.whole(), gguf.hyperparameters.headSize));
     const prefix = holdPrefix(files.description.shape, 200, heads);
     const decoder = new Decoder(new DecodeRuns(sessions, files.description.shape), prefix);
     expectClose(await decoder.append(tokens.slice(200, 260)), whole.logits[259]!, 1e-4);

@@ -11,7 +11,7 @@ import {
   measureSample,
   type SampleMeasure,
 } from './head-calibration.js';
-import { type HeldEntries, type HeldHead, holdPrefix } from './held-prefix.js';
+import { type HeldEntries, type HeldHead, holdHead, holdPrefix } from './held-prefix.js';
 import { Probe } from './probe.js';
 
 const ids = (count: number, step: number) => Array.from({ length: count }, (_, i) => 10 + ((i * step) % 240));
@@ -76,17 +76,15 @@ describe('calibration of KV heads', () => {
     const [sample] = samples as [CalibrationSample];
     const { headSize } = probe.shape;
     const kept = [...sample.prefix.keys()].filter((i) => i < 4 || i >= sample.prefix.length - 64);
-    const columns = (source: HeldEntries) =>
-      Float32Array.from({ length: headSize * kept.length }, (_, i) => {
-        return source[Math.floor(i / kept.length) * sample.prefix.length + kept[i % kept.length]!]!;
-      });
-    const rows = (source: HeldEntries) =>
-      Float32Array.from(kept.flatMap((i) => [...source.subarray(i * headSize, (i + 1) * headSize)]));
-    const slow = await divergences(sample, ({ keys, values }) => ({
-      keys: rows(keys),
-      values: columns(values),
-      logMass: new Float32Array(kept.length),
-    }));
+    const [whole, width] = [1 + sample.prefix.length, headSize + 2];
+    const keysOf = (keys: HeldEntries) =>
+      kept.flatMap((i) => [...keys.subarray((1 + i) * width, (1 + i) * width + headSize)]);
+    const valuesOf = (values: HeldEntries) =>
+      kept.flatMap((i) => Array.from({ length: headSize }, (_, d) => values[d * whole + 1 + i]!));
+    const slow = await divergences(sample, ({ keys, values }) => {
+      const rows = { keys: Float32Array.from(keysOf(keys)), values: Float32Array.from(valuesOf(values)) };
+      return holdHead({ ...rows, logMass: new Float32Array(kept.length) }, headSize);
+    });
     const { sensitivity } = await measure(sample);
     for (const [head, value] of slow.entries()) expect(sensitivity[head]).toBeCloseTo(value / meanOf(slow), 3);
   });

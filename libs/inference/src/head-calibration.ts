@@ -118,19 +118,24 @@ function withHead(shape: LlamaShape, full: HeldPrefix, index: number, head: Held
   );
 }
 
-function cutHead({ keys, values, logMass }: HeldHead, headSize: number): HeldHead {
-  const entries = logMass.length;
-  if (entries <= SINK_TOKENS + RECENT_TOKENS) return { keys, values, logMass };
+function cutHead(head: HeldHead, headSize: number): HeldHead {
+  if (head.entries <= SINK_TOKENS + RECENT_TOKENS) return head;
+  // Entry 0 is none of the prefix's, see `HeldHead`.
+  const [entries, first, kept] = [1 + head.entries, 1 + SINK_TOKENS, 1 + SINK_TOKENS + RECENT_TOKENS];
   /** Of `[rows, entries, columns]`. */
-  const ends = <Entries extends HeldEntries>(source: Entries, rows: number, columns: number): Entries => {
-    const kept = source.slice(0, rows * (SINK_TOKENS + RECENT_TOKENS) * columns) as Entries;
+  const ends = (source: HeldEntries, rows: number, columns: number): HeldEntries => {
+    const cut = source.slice(0, rows * kept * columns);
     for (let row = 0; row < rows; row++) {
       const of = source.subarray(row * entries * columns, (row + 1) * entries * columns);
-      const to = row * (SINK_TOKENS + RECENT_TOKENS) * columns;
-      kept.set(of.subarray(0, SINK_TOKENS * columns), to);
-      kept.set(of.subarray((entries - RECENT_TOKENS) * columns), to + SINK_TOKENS * columns);
+      const to = row * kept * columns;
+      cut.set(of.subarray(0, first * columns), to);
+      cut.set(of.subarray((entries - RECENT_TOKENS) * columns), to + first * columns);
     }
-    return kept;
+    return cut;
   };
-  return { keys: ends(keys, 1, headSize), values: ends(values, headSize, 1), logMass: ends(logMass, 1, 1) };
+  return {
+    entries: SINK_TOKENS + RECENT_TOKENS,
+    keys: ends(head.keys, 1, head.keys.length / entries),
+    values: ends(head.values, headSize, 1),
+  };
 }

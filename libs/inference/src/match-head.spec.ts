@@ -2,9 +2,8 @@ import { type KvType, MASS_POWERS, MASS_REACH, RIDGE } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AskedHead, AskedRows } from './asked-rows.js';
-import { channelMajor } from './channel-major.js';
 import { compressHeads } from './compress-heads.js';
-import { type HeldHead, holdAs } from './held-prefix.js';
+import { type HeldHead, holdAs, holdHead, type RowEntries } from './held-prefix.js';
 import { matchHead, openMatching } from './match-head.js';
 import { seededRandom } from './random.js';
 import { ReadingHead } from './reading-head.js';
@@ -40,11 +39,24 @@ function askedHead(all: Entries, queries: readonly number[][], shares: readonly 
   };
 }
 
-const held = ({ keys, values, mass }: Entries): HeldHead<Float32Array> => ({
+const rows = ({ keys, values, mass }: Entries): RowEntries => ({
   keys: Float32Array.from(keys.flat()),
-  values: channelMajor(Float32Array.from(values.flat()), keys.length, D),
+  values: Float32Array.from(values.flat()),
   logMass: Float32Array.from(mass, Math.log),
 });
+
+/** What was given to be held. */
+function rowsOfHeld({ entries, keys, values }: HeldHead<Float32Array>): RowEntries {
+  const key = (i: number) => keys.subarray((1 + i) * (D + 2), (2 + i) * (D + 2));
+  const each = Array.from({ length: entries }, (_, i) => i);
+  return {
+    keys: Float32Array.from(each.flatMap((i) => [...key(i).subarray(0, D)])),
+    values: Float32Array.from(
+      each.flatMap((i) => Array.from({ length: D }, (_, d) => values[d * (1 + entries) + 1 + i]!)),
+    ),
+    logMass: Float32Array.from(each, (i) => key(i)[D]!),
+  };
+}
 
 /** As `buildMatchGraph` says, in float64, the ridge solved exactly by elimination. */
 function naively(kept: Entries, asked: AskedHead): Entries {
@@ -114,22 +126,22 @@ describe('matching kept entries to what questions got', () => {
   const queries = rowsOf(6, 2);
   const shares = [1, 0.9, 0.5, 0.99, 0.2, 0.7];
   const asked = askedHead(all, queries, shares);
-  const matchOne = (head: HeldHead<Float32Array>, of: AskedHead) => matchHead(session, head, of);
-  const entriesOf = ({ values, logMass }: HeldHead<Float32Array>): Entries => ({
+  const matchOne = (head: RowEntries, of: AskedHead) => matchHead(session, head, of);
+  const entriesOf = ({ values, logMass }: RowEntries): Entries => ({
     keys: kept.keys,
-    values: kept.keys.map((_, j) => Array.from({ length: D }, (_, d) => values[d * kept.keys.length + j]!)),
+    values: kept.keys.map((_, j) => [...values.subarray(j * D, (j + 1) * D)]),
     mass: [...logMass].map(Math.exp),
   });
 
   test('moves masses and values as the slow reference does', async () => {
-    const matched = entriesOf(await matchOne(held(kept), asked));
+    const matched = entriesOf(await matchOne(rows(kept), asked));
     const expected = naively(kept, asked);
     expectClose(matched.mass, expected.mass, 1e-3);
     expectClose(matched.values.flat(), expected.values.flat(), 5e-3);
   });
 
   test('brings what the questions get much nearer to what they got of all', async () => {
-    const matched = entriesOf(await matchOne(held(kept), asked));
+    const matched = entriesOf(await matchOne(rows(kept), asked));
     const error = (entries: Entries) =>
       queries.reduce((total, query) => {
         const [was, is] = [attend(all, query).output, attend(entries, query).output];
@@ -140,22 +152,22 @@ describe('matching kept entries to what questions got', () => {
 
   test('leaves entries alone that already give the same', async () => {
     const twice: Entries = { ...kept, mass: kept.mass.map(() => 1) };
-    const matched = await matchOne(held(kept), askedHead(kept, queries, shares));
-    expectClose(matched.values, held(twice).values, 1e-4);
-    expectClose(matched.logMass, held(kept).logMass, 1e-4);
+    const matched = await matchOne(rows(kept), askedHead(kept, queries, shares));
+    expectClose(matched.values, rows(twice).values, 1e-4);
+    expectClose(matched.logMass, rows(kept).logMass, 1e-4);
   });
 
   test('stays finite for one row, one entry, and scores far apart', async () => {
     const far: Entries = { keys: rowsOf(10, 20), values: rowsOf(10), mass: new Array(10).fill(1) };
     const one = { keys: far.keys.slice(3, 4), values: far.values.slice(3, 4), mass: [10] };
-    const matched = await matchOne(held(one), askedHead(far, rowsOf(1, 20), [1e-6]));
+    const matched = await matchOne(rows(one), askedHead(far, rowsOf(1, 20), [1e-6]));
     for (const x of [...matched.values, ...matched.logMass]) expect(Number.isFinite(x)).toBe(true);
   });
 
   test('leaves the mass of an entry that nobody looks at', async () => {
     const keys = kept.keys.map((key, i) => (i === 4 ? key.map((_, d) => -40 * queries[0]![d]!) : key));
     const entries = { ...kept, keys };
-    const matched = await matchOne(held(entries), askedHead(entries, queries.slice(0, 1), [0.9]));
+    const matched = await matchOne(rows(entries), askedHead(entries, queries.slice(0, 1), [0.9]));
     expect(matched.logMass[4]).toBeCloseTo(Math.log(4), 4);
   });
 
@@ -174,9 +186,10 @@ describe('matching kept entries to what questions got', () => {
       return compressHeads({ policy, headSize: D, kvType, heads }, { matching: async () => session });
     };
     const [merged, matched] = [await compress(undefined), await compress(asked)];
-    expect(merged.map(({ logMass }) => logMass.length)).toEqual([40, 10]);
+    expect(merged.map(({ entries }) => entries)).toEqual([40, 10]);
     expect(matched[0]).toEqual(merged[0]);
-    expect(matched[1]).toEqual(await matchOne(merged[1] as HeldHead<Float32Array>, asked));
+    const again = await matchOne(rowsOfHeld(merged[1] as HeldHead<Float32Array>), asked);
+    expect(matched[1]).toEqual(holdHead(again, D));
     expect(matched[1]!.values).not.toEqual(merged[1]!.values);
     const halves = matched.map((head) => holdAs('f16', head as HeldHead<Float32Array>));
     expect(await compress(asked, 'f16')).toEqual(halves);

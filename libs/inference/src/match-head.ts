@@ -1,7 +1,7 @@
 import { buildMatchGraph, MATCH_IO } from '@app/onnx-graph';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { AskedHead } from './asked-rows.js';
-import type { HeldHead } from './held-prefix.js';
+import type { RowEntries } from './held-prefix.js';
 import { data } from './tensors.js';
 
 /** Raised when matching makes something else of the same cache, so that one made before is not taken for it. */
@@ -25,9 +25,9 @@ export function openMatching(headSize: number, threads: number): Promise<Inferen
  */
 export async function matchHead(
   session: InferenceSession,
-  { keys, values, logMass }: HeldHead<Float32Array>,
+  { keys, values, logMass }: RowEntries,
   { queries, logSum, share, output }: AskedHead,
-): Promise<HeldHead<Float32Array>> {
+): Promise<RowEntries> {
   const [n, entries] = [share.length, logMass.length];
   const headSize = queries.length / n;
   const matrix = (array: Float32Array, ...dims: number[]) => new Tensor('float32', array, dims);
@@ -37,7 +37,7 @@ export async function matchHead(
     [MATCH_IO.share]: matrix(share, n, 1),
     [MATCH_IO.output]: matrix(output, n, headSize),
     [MATCH_IO.keys]: matrix(keys, entries, headSize),
-    [MATCH_IO.values]: matrix(values, headSize, entries),
+    [MATCH_IO.values]: matrix(values, entries, headSize),
     [MATCH_IO.logMass]: matrix(logMass, entries),
   });
   return { keys, values: data(outputs, MATCH_IO.matchedValues), logMass: data(outputs, MATCH_IO.matchedLogMass) };

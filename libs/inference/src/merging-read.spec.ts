@@ -97,8 +97,8 @@ describe('reading and merging', () => {
         if (policy.name.includes('merge')) expect(massOf(head)).toBe(TOKENS);
       }
       const held = await probe.compress(cache, policy, budget);
-      expect(held.heads.map(({ logMass }) => logMass.length)).toEqual([...allocated]);
-      expect(heldBytes(held)).toBe(meanEntries(held) * layers * kvHeads * (2 * 16 + 1) * 4);
+      expect(held.heads.map(({ entries }) => entries)).toEqual([...allocated]);
+      expect(heldBytes(held)).toBe((1 + meanEntries(held)) * layers * kvHeads * (2 * 16 + 2) * 4);
     }
   });
 

@@ -14,7 +14,7 @@ import { WeightsWriter } from './weights-writer.js';
 export type Precision = 'f32' | 'q8';
 
 /** Raised when what is written to `weights.bin` changes, so that older files are not read. */
-const WEIGHTS_VERSION = 3;
+const WEIGHTS_VERSION = 4;
 const WEIGHTS_FILE = 'weights.bin';
 const DESCRIPTION_FILE = 'description.json';
 /** A file that has not grown for so long is nobody's any more. */

@@ -6,7 +6,7 @@ import type { AskedRows } from './asked-rows.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import { compressedHeads, type HeldHead, type HeldPrefix, holdAs, holdPrefix } from './held-prefix.js';
+import { type HeldHead, type HeldPrefix, holdAs, holdHead, holdPrefix } from './held-prefix.js';
 import { matchHead } from './match-head.js';
 import type { MergingRead } from './merging-read.js';
 import { ModelFiles } from './model-files.js';
@@ -103,14 +103,15 @@ export class Probe {
     calibration?: HeadCalibration,
     asked?: AskedRows,
   ): Promise<HeldPrefix> {
-    const { kvType } = this.sessions;
-    const heads = compressedHeads(cache, policy, budget, calibration);
-    const shrunk = heads.map(({ logMass }, i) => logMass.length < cache.heads[i]!.entries);
+    const { layers, kvHeads, headSize } = this.shape;
+    const entries = policy.allocate({ tokens: cache.tokens, layers, kvHeads }, budget, calibration);
     const held: HeldHead[] = [];
-    for (const [index, head] of heads.entries()) {
-      const of = policy.matching && shrunk[index] ? asked?.heads[index] : undefined;
-      const session = of && (await this.sessions.matching(this.shape.headSize));
-      held.push(holdAs(kvType, session ? await matchHead(session, head, of) : head));
+    for (const [index, head] of cache.heads.entries()) {
+      const allocated = entries[index]!;
+      let rows = head.staysWhole(policy, allocated) ? head.whole() : head.compressed(policy, allocated).kept;
+      const of = policy.matching && rows.logMass.length < head.entries ? asked?.heads[index] : undefined;
+      if (of !== undefined) rows = await matchHead(await this.sessions.matching(headSize), rows, of);
+      held.push(holdAs(this.sessions.kvType, holdHead(rows, headSize)));
     }
     return holdPrefix(this.shape, cache.tokens, held);
   }

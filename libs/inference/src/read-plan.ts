@@ -68,13 +68,13 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const between = CHUNKS_BETWEEN * PREFILL_CHUNK;
   const merging = shrinks && reading === 'merging';
   const capacities = merging ? readingCapacities(entries, tokens.length, between) : entries.map(() => tokens.length);
-  // A token's mass and what has been received of each kind of attention, beside what is held in the end.
-  const readEntryBytes = entryBytes(headSize) + (1 + attention.length) * Float32Array.BYTES_PER_ELEMENT;
+  // Key and value, mass and its logarithm, and what has been received of each kind of attention.
+  const readEntryBytes = (2 * headSize + 2 + attention.length) * Float32Array.BYTES_PER_ELEMENT;
   let [read, held, made, largest, largestShrunk] = [0, 0, 0, 0, 0];
   for (const [head, kept] of entries.entries()) {
     read += capacities[head]!;
-    held += kept;
-    // A head that is kept as it was read stays where it is, unless it changes its type.
+    held += 1 + kept;
+    // A head that is kept as it was read takes the place of what was read, unless it changes its type.
     if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += kept;
     if (kept < tokens.length || !policy.exact) largestShrunk = Math.max(largestShrunk, kept);
     largest = Math.max(largest, kept);

@@ -1,6 +1,6 @@
 import { type DecodePhase, DOCUMENT_SLOTS, IO, type LlamaShape } from '@app/onnx-graph';
-import { Tensor } from 'onnxruntime-node';
-import type { HeldPrefix } from './held-prefix.js';
+import type { Tensor } from 'onnxruntime-node';
+import { type HeldPrefix, headFeeds, headRoom } from './held-prefix.js';
 import { integers } from './tensors.js';
 
 /** Most documents whose items can go on in one run. */
@@ -42,20 +42,15 @@ export class RunLayout {
   }
 }
 
-const NOTHING = new Float32Array(0);
-const NO_HALVES = new Uint16Array(0);
-
-/** Gives a slot no entries, of the type that the first slot has. */
+/** Gives a slot a document of no entries, of the type that the first slot has. */
 function leaveEmpty({ layers, kvHeads, headSize }: LlamaShape, slot: number, feeds: Record<string, Tensor>): void {
-  const empty = (name: string, ...dims: number[]): void => {
-    const half = feeds[name]?.type === 'float16';
-    feeds[IO.inSlot(name, slot)] = half ? new Tensor('float16', NO_HALVES, dims) : new Tensor('float32', NOTHING, dims);
-  };
+  const kvType = feeds[IO.heldKey(0, 0)]?.type === 'float16' ? 'f16' : 'f32';
+  const empty = headRoom(0, headSize, kvType);
   for (let layer = 0; layer < layers; layer++) {
     for (let head = 0; head < kvHeads; head++) {
-      empty(IO.prefixKey(layer, head), 0, headSize);
-      empty(IO.prefixValue(layer, head), headSize, 0);
-      empty(IO.prefixLogMass(layer, head), 0);
+      for (const [name, tensor] of Object.entries(headFeeds(layer, head, headSize, empty))) {
+        feeds[IO.inSlot(name, slot)] = tensor;
+      }
     }
   }
 }

@@ -10,17 +10,20 @@ import type { WeightsWriter } from './weights-writer.js';
 type Norm = 'attentionNorm' | 'feedForwardNorm';
 type Matrix = Exclude<keyof LayerWeights, Norm>;
 
-/** Tensors of a block of a llama-type GGUF, and the sizes of each matrix: outputs and inputs. */
+/** Tensors of a block of a llama-type GGUF, and the matrices made of them. */
 const NORMS: Readonly<Record<Norm, string>> = { attentionNorm: 'attn_norm', feedForwardNorm: 'ffn_norm' };
-const MATRICES: Readonly<Record<Matrix, readonly [name: string, rows: Size, columns: Size]>> = {
-  query: ['attn_q', 'queries', 'hidden'],
-  key: ['attn_k', 'keys', 'hidden'],
-  value: ['attn_v', 'keys', 'hidden'],
-  attentionOutput: ['attn_output', 'hidden', 'queries'],
-  gate: ['ffn_gate', 'feedForward', 'hidden'],
-  up: ['ffn_up', 'feedForward', 'hidden'],
-  down: ['ffn_down', 'hidden', 'feedForward'],
+const MATRICES: Readonly<Record<Matrix, MatrixParts>> = {
+  queryKeyValue: { name: 'attn_qkv', parts: { attn_q: 'queries', attn_k: 'keys', attn_v: 'keys' }, columns: 'hidden' },
+  attentionOutput: { name: 'attn_output', parts: { attn_output: 'hidden' }, columns: 'queries' },
+  gateUp: { name: 'ffn_gate_up', parts: { ffn_gate: 'feedForward', ffn_up: 'feedForward' }, columns: 'hidden' },
+  down: { name: 'ffn_down', parts: { ffn_down: 'hidden' }, columns: 'feedForward' },
 };
+/** Tensors that lie one below the other in a matrix, with their outputs. */
+interface MatrixParts {
+  readonly name: string;
+  readonly parts: Readonly<Record<string, Size>>;
+  readonly columns: Size;
+}
 type Size = 'queries' | 'keys' | 'hidden' | 'feedForward';
 
 /** Reads the tensors of a llama-type GGUF one after another, and writes them as the graphs want them. */
@@ -86,12 +89,19 @@ export class WeightsLayout {
     }
     const matrices: Partial<Record<Matrix, LinearWeight>> = {};
     const prefillMatrices: Partial<Record<Matrix, LinearWeight>> = {};
-    for (const [matrix, [tensor, rows, columns]] of Object.entries(MATRICES) as [Matrix, (typeof MATRICES)[Matrix]][]) {
-      const name = `blk.${index}.${tensor}`;
-      const values = await this.model.readTensor(`${name}.weight`);
-      matrices[matrix] = await this.linear(name, values, sizes[rows], sizes[columns]);
+    for (const [matrix, { name, parts, columns }] of Object.entries(MATRICES) as [Matrix, MatrixParts][]) {
+      const stacked = `blk.${index}.${name}`;
+      const rows = Object.values(parts).reduce((sum, size) => sum + sizes[size], 0);
+      const values = new Float32Array(rows * sizes[columns]);
+      let at = 0;
+      for (const tensor of Object.keys(parts)) {
+        const part = await this.model.readTensor(`blk.${index}.${tensor}.weight`);
+        values.set(part, at);
+        at += part.length;
+      }
+      matrices[matrix] = await this.linear(stacked, values, rows, sizes[columns]);
       if (this.precision === 'q8') {
-        prefillMatrices[matrix] = await this.integers(name, values, sizes[rows], sizes[columns]);
+        prefillMatrices[matrix] = await this.integers(stacked, values, rows, sizes[columns]);
       }
     }
     return {

@@ -1,11 +1,12 @@
 import {
   attendHead,
+  attendOwn,
   type DecodeValues,
   decodeValues,
+  extendQuery,
+  joinOwn,
   type LayerEntries,
   type PrefixEntries,
-  scoreOwn,
-  valueOwn,
 } from './decode-parts.js';
 import type { GraphBuilder, Value } from './graph-builder.js';
 import { loneAttention } from './lone-attention.js';
@@ -17,8 +18,8 @@ import type { Attention, KvType, Projections, StepValues } from './step-values.j
  * Attention of items over their documents' compressed prefixes, their own tails and the run's own tokens, in one softmax.
  *
  * The n tokens of a run are `items` x r: each item has r tokens in a row. A document's items are rows of one product with
- * its keys, KV head by KV head at that head's own length, read in place (arXiv 2402.05099); log-mass rides on the Gemm's
- * bias. Tails are short and of all items alike, so that all items and heads are one batched product. Rows have two orders:
+ * its keys, KV head by KV head at that head's own length, read in place (arXiv 2402.05099); log-mass is a column of
+ * the keys, and what is an item's own takes part as entry 0, as in `prefillAttention`. Tails are short and of all items alike, so that all items and heads are one batched product. Rows have two orders:
  * by item (item, KV head, query head of the group, token), as the tails lie, and by head (KV head, slot, then as before),
  * as the prefixes lie.
  */
@@ -75,9 +76,8 @@ function prefixInputs(graph: GraphBuilder, values: DecodeValues, layer: number, 
   const [head, slot] = [Math.floor(index / slots), index % slots];
   const type = kvType === 'f16' ? 'float16' : 'float';
   return {
-    key: graph.input(IO.inSlot(IO.prefixKey(layer, head), slot), type),
-    value: graph.input(IO.inSlot(IO.prefixValue(layer, head), slot), type),
-    logMass: graph.input(IO.inSlot(IO.prefixLogMass(layer, head), slot), 'float'),
+    key: graph.input(IO.inSlot(IO.heldKey(layer, head), slot), type),
+    value: graph.input(IO.inSlot(IO.heldValue(layer, head), slot), type),
   };
 }
 
@@ -93,32 +93,29 @@ function attendTogether(graph: GraphBuilder, values: DecodeValues, layer: number
   const key = byHead(`${at}/k`, entries.key, values.keyByItem, [0, 2, 1, 3]);
   const value = byHead(`${at}/v`, entries.value, values.keyByItem, [0, 2, 1, 3]);
 
-  const scored = scoreOwn(graph, values, at, query, { tail: entries.tailKey, fresh: key });
-  const ownScores = graph.node(`${at}/own_score_rows`, 'Flatten', [scored], { attributes: { axis: 3 } });
-  const queryRows = graph.node(`${at}/q_rows`, 'Reshape', [query, values.rows]);
-  const queries = splitByHead(graph, values, `${at}/q_heads`, queryRows);
-  const scores = splitByHead(graph, values, `${at}/own_heads`, ownScores);
+  const own = attendOwn(graph, values, at, query, { tail: entries.tailKey, fresh: key });
+  const extended = extendQuery(graph, at, query, values.massColumn, own);
+  const rows = graph.node(`${at}/q_rows`, 'Reshape', [extended, values.extendedRows]);
+  const queries = splitByHead(graph, values, `${at}/q_heads`, rows);
   const heads = entries.prefixes.map((prefix, index) => {
     const [head, slot] = [Math.floor(index / values.slots), index % values.slots];
-    const name = `${at}/head.${head}/slot.${slot}`;
-    return attendHead(graph, values, name, prefix, queries[index] as Value, scores[index] as Value);
+    return attendHead(graph, values, `${at}/head.${head}/slot.${slot}`, prefix, queries[index] as Value);
   });
-
-  const join = (name: string, parts: readonly Value[]) => joinByItem(graph, values, `${at}/${name}`, parts);
-  const ownShares = join(
-    'own_shares',
-    heads.map(({ share }) => share),
-  );
-  const shares = graph.node(`${at}/shares_by_item`, 'Reshape', [ownShares, values.sharesByItem]);
-  const fromOwn = valueOwn(graph, values, at, shares, { tail: entries.tailValue, fresh: value });
-  const fromPrefix = join(
-    'outputs',
-    heads.map(({ output }) => output),
-  );
-  const output = graph.node(`${at}/output`, 'Sum', [
-    fromPrefix,
-    ...fromOwn.map((part, index) => graph.node(`${at}/own_output.${index}`, 'Reshape', [part, values.rows])),
-  ]);
+  const join = (name: string, parts: readonly Value[], target: Value) =>
+    graph.node(`${at}/${name}`, 'Reshape', [joinByItem(graph, values, `${at}/${name}_by_item`, parts), target]);
+  const ofPrefix = {
+    output: join(
+      'outputs',
+      heads.map(({ output }) => output),
+      values.outputRows,
+    ),
+    ownShare: join(
+      'own_share',
+      heads.map(({ ownShare }) => ownShare),
+      values.shareRows,
+    ),
+  };
+  const output = joinOwn(graph, values, at, ofPrefix, own, { tail: entries.tailValue, fresh: value });
   const perItem = graph.node(`${at}/output_by_item`, 'Reshape', [output, values.outputByItem]);
   const perToken = graph.node(`${at}/tokens`, 'Transpose', [perItem], { attributes: { perm: [0, 3, 1, 2, 4] } });
   return graph.node(`${at}/flat`, 'Reshape', [perToken, values.step.flat]);

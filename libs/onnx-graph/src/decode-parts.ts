@@ -1,5 +1,6 @@
 import { ELEMENT, type GraphBuilder, type Value } from './graph-builder.js';
-import { IO } from './names.js';
+import { logSumOfRows } from './log-sum.js';
+import { HELD_KEY_COLUMNS, IO } from './names.js';
 import type { KvType, StepValues } from './step-values.js';
 
 /** Values that all layers of a decode graph share, beside those of `StepValues`. */
@@ -13,30 +14,32 @@ export interface DecodeValues {
   readonly toHeads: Value;
   readonly toItems: Value;
   readonly tailBias: Value;
-  /** Whole columns of the tail and of this run, c and r; and their sum. */
+  /** Columns of the tail and of this run, c and r: sizes of Split. */
   readonly tailColumns: Value;
-  readonly columns: Value;
   /** Targets of Reshape. */
   readonly queryByItem: Value;
   readonly keyByItem: Value;
   readonly groupRows: Value;
-  readonly sharesByItem: Value;
+  readonly extendedRows: Value;
+  readonly outputRows: Value;
+  readonly shareRows: Value;
   readonly outputByItem: Value;
-  readonly rows: Value;
+  /** `[1, 1, 1, 1]` what every query has in the column of log-mass. */
+  readonly massColumn: Value;
   /** For runs of one token of one item; left out where there are several documents. */
   readonly lone: LoneValues | undefined;
-  /** Bounds and axes of Slice. */
+  /** The last axis; and bounds of Slice. */
+  readonly last: Value;
   readonly zero: Value;
   readonly one: Value;
-  readonly end: Value;
 }
 
 export interface LoneValues {
   /** Bool `[1]`: whether the run is such a one. */
   readonly condition: Value;
-  /** Targets of Reshape. */
+  /** Target of Reshape. */
   readonly byHead: Value;
-  readonly sharesByHead: Value;
+  readonly massColumn: Value;
 }
 
 /** What one layer's attention is made of, whoever takes part. */
@@ -53,14 +56,12 @@ export interface LayerEntries {
   readonly prefixes: readonly PrefixEntries[];
 }
 
-/** Entries of one KV head of one document's prefix; keys and values of the graph's `KvType`. */
+/** Entries of one KV head of one document's prefix, of the graph's `KvType`, see `IO.heldKey`. */
 export interface PrefixEntries {
-  /** `[M, D]` */
+  /** `[1 + M, D + 2]` */
   readonly key: Value;
-  /** `[D, M]` */
+  /** `[D, 1 + M]` */
   readonly value: Value;
-  /** `[M]` */
-  readonly logMass: Value;
 }
 
 export function decodeValues(graph: GraphBuilder, step: StepValues, slots: number, kvType: KvType): DecodeValues {
@@ -69,12 +70,14 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
   const rowsPerItem = graph.input(IO.rowsPerItem, 'int64');
   const tailBias = graph.input(IO.tailBias, 'float');
   const any = graph.integers('any', [-1]);
+  const one = graph.integers('one', [1]);
   const heads = graph.integers('kv_heads', [kvHeads]);
   const perHead = graph.integers('group_size', [group]);
   const size = graph.integers('head_size', [headSize]);
-  const one = graph.integers('one', [1]);
   const shape = (name: string, dims: readonly Value[]) =>
     graph.node(`/shapes/${name}`, 'Concat', dims, { attributes: { axis: 0 } });
+  const tokens = graph.node('/shapes/tokens', 'Shape', [IO.tokens]);
+  const items = graph.node('/shapes/items', 'Div', [tokens, rowsPerItem]);
   const columns = graph.node('/shapes/columns', 'Shape', [tailBias], { attributes: { start: 3 } });
   const tail = graph.node('/shapes/tail', 'Sub', [columns, rowsPerItem]);
   const groupRows = graph.node('/shapes/group_rows', 'Mul', [rowsPerItem, perHead]);
@@ -87,26 +90,32 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
     toItems: graph.input(IO.toItems, 'int64'),
     tailBias,
     tailColumns: shape('tail_columns', [tail, rowsPerItem]),
-    columns,
     queryByItem: shape('query_by_item', [any, rowsPerItem, heads, perHead, size]),
     keyByItem: shape('key_by_item', [any, rowsPerItem, heads, size]),
     groupRows: graph.integers('shape_group_rows', [0, 0, -1, headSize]),
-    sharesByItem: shape('shares_by_item', [any, heads, groupRows, columns]),
+    extendedRows: graph.integers('shape_extended_rows', [-1, headSize + HELD_KEY_COLUMNS]),
+    outputRows: shape('output_rows', [any, heads, groupRows, size]),
+    shareRows: shape('share_rows', [any, heads, groupRows, one]),
     outputByItem: shape('output_by_item', [any, heads, perHead, rowsPerItem, size]),
-    rows: graph.integers('shape_rows', [-1, headSize]),
-    lone: slots === 1 ? loneValues(graph, step, one) : undefined,
+    massColumn: graph.node('/mass_column/Expand', 'Expand', [
+      graph.float('inverse_scale', Math.sqrt(headSize)),
+      shape('mass_column', [items, heads, groupRows, one]),
+    ]),
+    lone: slots === 1 ? loneValues(graph, step, tokens, one) : undefined,
+    last: graph.integers('last_axis', [-1]),
     zero: graph.integers('zero', [0]),
     one,
-    end: graph.integers('end', [2 ** 31 - 1]),
   };
 }
 
-function loneValues(graph: GraphBuilder, { shape }: StepValues, one: Value): LoneValues {
+function loneValues(graph: GraphBuilder, { shape }: StepValues, tokens: Value, one: Value): LoneValues {
   const { kvHeads, queryHeads, headSize } = shape;
+  const group = queryHeads / kvHeads;
+  const ones = new Array<number>(queryHeads).fill(Math.sqrt(headSize));
   return {
-    condition: graph.node('/lone', 'Equal', [graph.node('/shapes/tokens', 'Shape', [IO.tokens]), one]),
+    condition: graph.node('/lone', 'Equal', [tokens, one]),
     byHead: graph.integers('shape_by_head', [1, kvHeads, -1, headSize]),
-    sharesByHead: graph.integers('shape_shares_by_head', [1, kvHeads, queryHeads / kvHeads, -1]),
+    massColumn: graph.floats('lone_mass_column', ones, [1, kvHeads, group, 1]),
   };
 }
 
@@ -116,77 +125,97 @@ interface OwnEntries {
   readonly fresh: Value;
 }
 
-/** Scores of queries `[items, kvHeads, group * r, D]` with the tail and the run's own tokens: `[items, kvHeads, group * r, c + r]`. */
-export function scoreOwn(
+/** Attention of queries `[items, kvHeads, group * r, D]` to the tail and the run's own tokens alone. */
+export interface OwnAttention {
+  /** `[items, kvHeads, group * r, c + r]` */
+  readonly shares: Value;
+  /** `[items, kvHeads, group * r, 1]` log of the sum of each row's exponentials */
+  readonly logSum: Value;
+}
+
+export function attendOwn(
   graph: GraphBuilder,
   values: DecodeValues,
   at: string,
   query: Value,
   { tail, fresh }: OwnEntries,
-): Value {
+): OwnAttention {
   const product = (name: string, keys: Value) =>
     graph.node(`${at}/${name}`, 'FusedMatMul', [query, keys], {
       domain: 'com.microsoft',
       attributes: { transB: 1, alpha: { float: scale(values.step) } },
     });
-  const scores = graph.node(
-    `${at}/all_scores`,
-    'Concat',
-    [product('tail_scores', tail), product('fresh_scores', fresh)],
-    { attributes: { axis: -1 } },
-  );
-  return graph.node(`${at}/own_scores`, 'Add', [scores, values.tailBias]);
+  const parts = [product('tail_scores', tail), product('fresh_scores', fresh)];
+  const all = graph.node(`${at}/all_scores`, 'Concat', parts, { attributes: { axis: -1 } });
+  const scores = graph.node(`${at}/own_scores`, 'Add', [all, values.tailBias]);
+  const shares = graph.node(`${at}/shares_among_own`, 'Softmax', [scores], { attributes: { axis: -1 } });
+  return { shares, logSum: logSumOfRows(graph, `${at}/own_log_sum`, scores, shares, values.last) };
 }
 
-/** Shares `[items, kvHeads, group * r, c + r]` times the values of the tail, and of the run's own tokens: each `[items, kvHeads, group * r, D]`. */
-export function valueOwn(
+/** What prefixes give the rows of an item and KV head. */
+export interface PrefixPart {
+  /** `[items, kvHeads, group * r, D]` */
+  readonly output: Value;
+  /** `[items, kvHeads, group * r, 1]` share that what is the rows' own has of all their attention */
+  readonly ownShare: Value;
+}
+
+/** Attention to everything, `[items, kvHeads, group * r, D]`: the prefix's part, and the values of what is the rows' own. */
+export function joinOwn(
   graph: GraphBuilder,
   values: DecodeValues,
   at: string,
-  shares: Value,
+  { output, ownShare }: PrefixPart,
+  own: OwnAttention,
   { tail, fresh }: OwnEntries,
-): Value[] {
-  const names = [`${at}/tail_share`, `${at}/fresh_share`];
+): Value {
+  const shares = graph.node(`${at}/shares`, 'Mul', [own.shares, ownShare]);
+  const names = [`${at}/tail_shares`, `${at}/fresh_shares`];
   const parts = graph.nodeWithOutputs(`${at}/shares_of_own`, 'Split', [shares, values.tailColumns], names, {
     attributes: { axis: 3 },
   });
-  return [tail, fresh].map((entries, index) => {
-    return graph.node(`${at}/own_values.${index}`, 'MatMul', [parts[index] as Value, entries]);
-  });
+  const ofOwn = [tail, fresh].map((entries, index) =>
+    graph.node(`${at}/own_values.${index}`, 'MatMul', [parts[index] as Value, entries]),
+  );
+  return graph.node(`${at}/output`, 'Sum', [output, ...ofOwn]);
 }
 
-/** What one KV head gives the rows of one slot: the shares `[rows, c + r]` of what is their own, and the prefix's part of the output `[rows, D]`. */
-export interface HeadPart {
-  readonly share: Value;
-  readonly output: Value;
+/** Queries `[items, kvHeads, group * r, D]` with what finds log-masses and what is their own: `[items, kvHeads, group * r, D + 2]`. */
+export function extendQuery(
+  graph: GraphBuilder,
+  at: string,
+  query: Value,
+  massColumn: Value,
+  { logSum }: OwnAttention,
+): Value {
+  return graph.node(`${at}/q_extended`, 'Concat', [query, massColumn, logSum], { attributes: { axis: 3 } });
 }
 
-/** One KV head of one slot: the prefix is read in place, never copied. What is the rows' own comes first in the softmax. */
+/**
+ * One KV head of one slot: queries `[..., rows, D + 2]` -> the prefix's part of the output `[..., rows, D]` and the share of what is
+ * the rows' own `[..., rows, 1]`. The prefix is read in place, never copied.
+ */
 export function attendHead(
   graph: GraphBuilder,
-  values: DecodeValues,
+  { step, kvType, zero, one, last }: DecodeValues,
   at: string,
   prefix: PrefixEntries,
   query: Value,
-  ownScores: Value,
-): HeadPart {
+): PrefixPart {
   // The runtime has no float16 product on x86; a head converted at a time is still in the cache when its product begins.
   const float = (name: string, held: Value) =>
-    values.kvType === 'f32' ? held : graph.node(`${at}/${name}`, 'Cast', [held], { attributes: { to: ELEMENT.float } });
-  const key = float('key', prefix.key);
-  const prefixScores = graph.node(`${at}/prefix_scores`, 'Gemm', [query, key, prefix.logMass], {
-    attributes: { transB: 1, alpha: { float: scale(values.step) } },
-  });
-  const scores = graph.node(`${at}/scores`, 'Concat', [ownScores, prefixScores], { attributes: { axis: 1 } });
-  const share = graph.node(`${at}/Softmax`, 'Softmax', [scores], { attributes: { axis: -1 } });
-  const slice = (name: string, from: Value, to: Value) =>
-    graph.node(`${at}/${name}`, 'Slice', [share, from, to, values.one]);
-  const prefixShare = slice('prefix_share', values.columns, values.end);
+    kvType === 'f32' ? held : graph.node(`${at}/${name}`, 'Cast', [held], { attributes: { to: ELEMENT.float } });
+  const product = (name: string, a: Value, b: Value, alpha = 1) =>
+    graph.node(`${at}/${name}`, 'FusedMatMul', [a, b], {
+      domain: 'com.microsoft',
+      attributes: { transB: 1, alpha: { float: alpha } },
+    });
+  const scores = product('scores', query, float('key', prefix.key), scale(step));
+  const shares = graph.node(`${at}/shares`, 'Softmax', [scores], { attributes: { axis: -1 } });
   return {
-    share: slice('own_share', values.zero, values.columns),
-    output: graph.node(`${at}/Gemm`, 'Gemm', [prefixShare, float('value', prefix.value)], {
-      attributes: { transB: 1 },
-    }),
+    output: product('output', shares, float('value', prefix.value)),
+    // Not a channel of the values: products of 65 columns take a third longer than those of 64.
+    ownShare: graph.node(`${at}/own_share`, 'Slice', [shares, zero, one, last]),
   };
 }
 

@@ -59,14 +59,12 @@ export type LinearWeight =
 export interface LayerWeights {
   /** `[hidden]` */
   readonly attentionNorm: ExternalTensor;
-  readonly query: LinearWeight;
-  readonly key: LinearWeight;
-  readonly value: LinearWeight;
+  /** Of query, key and value, one below the other: a product takes them as fast as one of them, all but. */
+  readonly queryKeyValue: LinearWeight;
   readonly attentionOutput: LinearWeight;
   /** `[hidden]` */
   readonly feedForwardNorm: ExternalTensor;
-  readonly gate: LinearWeight;
-  readonly up: LinearWeight;
+  readonly gateUp: LinearWeight;
   readonly down: LinearWeight;
 }
 

@@ -1,10 +1,11 @@
 import {
   attendHead,
+  attendOwn,
   type DecodeValues,
+  extendQuery,
+  joinOwn,
   type LayerEntries,
   type LoneValues,
-  scoreOwn,
-  valueOwn,
 } from './decode-parts.js';
 import type { GraphBuilder, Value } from './graph-builder.js';
 
@@ -21,34 +22,30 @@ export function loneAttention(
 ): Value {
   const at = `/layers.${layer}/attn/alone`;
   const { kvHeads } = values.step.shape;
-  const reshape = (name: string, value: Value, target: Value) =>
-    graph.node(`${at}/${name}`, 'Reshape', [value, target]);
-  const join = (name: string, parts: readonly Value[]) =>
-    graph.node(`${at}/${name}`, 'Concat', parts, { attributes: { axis: 0 } });
-  const split = (name: string, rows: Value) => {
-    const names = Array.from({ length: kvHeads }, (_, head) => `${at}/${name}.${head}`);
-    return graph.nodeWithOutputs(`${at}/${name}`, 'Split', [rows], names, {
-      attributes: { axis: 0, num_outputs: kvHeads },
-    });
-  };
-  const query = reshape('query', entries.query, lone.byHead);
-  const queries = split('q_heads', reshape('q_rows', entries.query, values.rows));
-  const [key, value] = [reshape('key', entries.key, lone.byHead), reshape('value', entries.value, lone.byHead)];
-  const scored = scoreOwn(graph, values, at, query, { tail: entries.tailKey, fresh: key });
-  const scores = split('own_heads', graph.node(`${at}/own_rows`, 'Flatten', [scored], { attributes: { axis: 3 } }));
+  const byHead = (name: string, value: Value) => graph.node(`${at}/${name}`, 'Reshape', [value, lone.byHead]);
+  const query = byHead('query', entries.query);
+  const own = attendOwn(graph, values, at, query, { tail: entries.tailKey, fresh: byHead('key', entries.key) });
+  const extended = extendQuery(graph, at, query, lone.massColumn, own);
+  const names = Array.from({ length: kvHeads }, (_, head) => `${at}/q_heads.${head}`);
+  const queries = graph.nodeWithOutputs(`${at}/q_heads`, 'Split', [extended], names, {
+    attributes: { axis: 1, num_outputs: kvHeads },
+  });
   const heads = entries.prefixes.map((prefix, head) =>
-    attendHead(graph, values, `${at}/head.${head}`, prefix, queries[head] as Value, scores[head] as Value),
+    attendHead(graph, values, `${at}/head.${head}`, prefix, queries[head] as Value),
   );
-  const ownShares = join(
-    'own_shares',
-    heads.map(({ share }) => share),
-  );
-  const shares = reshape('shares', ownShares, lone.sharesByHead);
-  const fromOwn = valueOwn(graph, values, at, shares, { tail: entries.tailValue, fresh: value });
-  const fromPrefix = join(
-    'outputs',
-    heads.map(({ output }) => output),
-  );
-  const output = graph.node(`${at}/output`, 'Sum', [reshape('prefix_output', fromPrefix, lone.byHead), ...fromOwn]);
-  return reshape('flat', output, values.step.flat);
+  const join = (name: string, parts: readonly Value[]) =>
+    graph.node(`${at}/${name}`, 'Concat', parts, { attributes: { axis: 1 } });
+  const ofPrefix = {
+    output: join(
+      'outputs',
+      heads.map(({ output }) => output),
+    ),
+    ownShare: join(
+      'own_share',
+      heads.map(({ ownShare }) => ownShare),
+    ),
+  };
+  const ownValues = { tail: entries.tailValue, fresh: byHead('value', entries.value) };
+  const output = joinOwn(graph, values, at, ofPrefix, own, ownValues);
+  return graph.node(`${at}/flat`, 'Reshape', [output, values.step.flat]);
 }

@@ -12,11 +12,11 @@ export const MATCH_IO = {
   output: 'output',
   /** float `[M, D]` */
   keys: 'keys',
-  /** float `[D, M]` */
+  /** float `[M, D]` */
   values: 'values',
   /** float `[M]` */
   logMass: 'log_mass',
-  /** float `[D, M]` and `[M]` */
+  /** float `[M, D]` and `[M]` */
   matchedValues: 'matched_values',
   matchedLogMass: 'matched_log_mass',
 } as const;
@@ -90,11 +90,11 @@ export function buildMatchGraph(headSize: number): Uint8Array {
   const sums = graph.node('massive/sums', 'MatMul', [parts, column('massive', mass)]);
   const toShare = graph.node('to_share', 'Div', [share, graph.node('massive/above_0', 'Max', [sums, tiny])]);
   const shares = graph.node('shares', 'Mul', [massive, toShare]);
-  const got = product(graph, 'got', shares, values, { transB: 1 });
+  const got = graph.node('got', 'MatMul', [shares, values]);
   const missing = graph.node('missing', 'Sub', [output, got]);
   const change = solveRidge(graph, shares, missing);
-  const moved = product(graph, 'moved', change, shares, { transA: 1 });
-  graph.output(graph.node('add', 'Add', [values, moved], { as: MATCH_IO.matchedValues }), 'float', [headSize, 'M']);
+  const moved = product(graph, 'moved', shares, change, { transA: 1 });
+  graph.output(graph.node('add', 'Add', [values, moved], { as: MATCH_IO.matchedValues }), 'float', ['M', headSize]);
   return graph.encode();
 }
 

@@ -47,13 +47,19 @@ export const IO = {
   toHeads: 'to_heads',
   /** int64 `[queryHeads * n]` the other way round */
   toItems: 'to_items',
-  /** float, one a layer and KV head, each with its own M: `[1 + M, D]` in the prefill graph, row 0 zero; `[M, D]`, of its `KvType`, in decode graphs */
+  /** float `[1 + M, D]`, one a layer and KV head, each with its own M, row 0 zero (prefill graph) */
   prefixKey: (layer: number, head: number) => `prefix_key.${layer}.${head}`,
-  /** the same, but `[D, M]` in decode graphs */
   prefixValue: (layer: number, head: number) => `prefix_value.${layer}.${head}`,
-  /** float `[M]` added to each entry's logits: log of the tokens it stands for, or what was matched; `[1 + M, 1]` in the prefill graph, row 0 zero */
+  /** float `[1 + M, 1]` log of the tokens each entry stands for, added to its logits; row 0 zero (prefill graph) */
   prefixLogMass: (layer: number, head: number) => `prefix_log_mass.${layer}.${head}`,
-  /** The name that a prefix input has for the document of a slot (decode graphs); slot 0 has the plain one. */
+  /**
+   * `[1 + M, D + 2]`, one a layer and KV head, each with its own M, of the graph's `KvType` (decode graphs): of each entry its key, its
+   * log-mass, added to its logits, and 0. Entry 0 stands for what is an item's own: zeros, and last sqrt(D).
+   */
+  heldKey: (layer: number, head: number) => `held_key.${layer}.${head}`,
+  /** `[D, 1 + M]` values channel by channel, 0 for entry 0 (decode graphs) */
+  heldValue: (layer: number, head: number) => `held_value.${layer}.${head}`,
+  /** The name that an input of a held prefix has for the document of a slot (decode graphs); slot 0 has the plain one. */
   inSlot: (name: string, slot: number) => (slot === 0 ? name : `${name}@${slot}`),
   /** float `[items, kvHeads, c, D]` whole tokens of each item after its prefix, c at most for each (decode graphs) */
   tailKey: (layer: number) => `tail_key.${layer}`,
@@ -74,6 +80,9 @@ export const IO = {
    */
   askedRows: (layer: number, head: number) => `asked_rows.${layer}.${head}`,
 } as const;
+
+/** Columns of a held key beside the key itself: log-mass, and what marks entry 0. */
+export const HELD_KEY_COLUMNS = 2;
 
 /** Added to scores that must not count: far beyond any score, and small enough for the sum to be finite. */
 export const OUT_OF_REACH = 1e6;

@@ -33,7 +33,7 @@ export function buildGraph(
   const products = new Products(graph, tokens, unsignedWeights);
   const layers = phase === 'prefill' ? (model.prefillLayers ?? model.layers) : model.layers;
   for (const [index, weights] of layers.entries()) {
-    state = layer(graph, products, shape.rmsEpsilon, attention, index, weights, state);
+    state = layer(graph, products, step, attention, index, weights, state);
   }
 
   const rows = graph.input(IO.logitRows, 'int64');
@@ -82,6 +82,10 @@ function stepInputs(graph: GraphBuilder, model: LlamaDescription): StepValues {
     ropeCosine: graph.weight(model.ropeCosine),
     ropeSine: graph.weight(model.ropeSine),
     flat: graph.integers('shape_flat', [1, -1, shape.queryHeads * shape.headSize]),
+    projected: graph.integers(
+      'projected_columns',
+      [shape.queryHeads, shape.kvHeads, shape.kvHeads].map((heads) => heads * shape.headSize),
+    ),
   };
 }
 
@@ -94,29 +98,34 @@ interface State {
 function layer(
   graph: GraphBuilder,
   products: Products,
-  rmsEpsilon: number,
+  step: StepValues,
   attention: Attention,
   index: number,
   weights: LayerWeights,
   state: State,
 ): State {
   const at = `/layers.${index}`;
+  const { rmsEpsilon } = step.shape;
   const before = normalise(graph, `${at}/attn_norm`, state, graph.weight(weights.attentionNorm), rmsEpsilon);
-  const input = products.operand(`${at}/attn/input`, before.normed, weights.query);
-  const attended = attention(index, {
-    query: products.multiply(`${at}/attn/q_proj`, input, weights.query),
-    key: products.multiply(`${at}/attn/k_proj`, input, weights.key),
-    value: products.multiply(`${at}/attn/v_proj`, input, weights.value),
-  });
+  const input = products.operand(`${at}/attn/input`, before.normed, weights.queryKeyValue);
+  const all = products.multiply(`${at}/attn/qkv_proj`, input, weights.queryKeyValue);
+  const names = ['q', 'k', 'v'].map((part) => `${at}/attn/${part}_proj`);
+  const [query, key, value] = graph.nodeWithOutputs(`${at}/attn/qkv`, 'Split', [all, step.projected], names, {
+    attributes: { axis: 2 },
+  }) as [Value, Value, Value];
+  const attended = attention(index, { query, key, value });
   const heads = products.operand(`${at}/attn/output`, attended, weights.attentionOutput);
   const projected = products.multiply(`${at}/attn/o_proj`, heads, weights.attentionOutput);
 
   const afterAttention = { stream: before.stream, added: projected };
   const norm = graph.weight(weights.feedForwardNorm);
   const { normed, stream } = normalise(graph, `${at}/ffn_norm`, afterAttention, norm, rmsEpsilon);
-  const forward = products.operand(`${at}/ffn/input`, normed, weights.gate);
-  const gate = products.multiply(`${at}/ffn/gate_proj`, forward, weights.gate);
-  const up = products.multiply(`${at}/ffn/up_proj`, forward, weights.up);
+  const forward = products.operand(`${at}/ffn/input`, normed, weights.gateUp);
+  const both = products.multiply(`${at}/ffn/gate_up_proj`, forward, weights.gateUp);
+  const halves = [`${at}/ffn/gate`, `${at}/ffn/up`];
+  const [gate, up] = graph.nodeWithOutputs(`${at}/ffn/gate_up`, 'Split', [both], halves, {
+    attributes: { axis: 2, num_outputs: 2 },
+  }) as [Value, Value];
   // QuickGelu with alpha 1 is x * sigmoid(x), SiLU, in one node.
   const silu = graph.node(`${at}/ffn/SiLU`, 'QuickGelu', [gate], {
     domain: 'com.microsoft',

@@ -26,6 +26,8 @@ export interface StepValues {
   readonly ropeSine: Value;
   /** Target of Reshape: `[1, n, queryHeads * D]`. */
   readonly flat: Value;
+  /** Columns of query, key and value: sizes of Split. */
+  readonly projected: Value;
 }
 
 /** Projections of the n tokens of a step: query `[1, n, queryHeads * D]`, key and value `[1, n, kvHeads * D]`. */
