@@ -38,7 +38,7 @@ export interface CompressTools {
   checkpoint?(): Promise<void>;
 }
 
-/** What stays of each head, in order. The heads' own arrays are freed, one head after the other, or used for what stays. */
+/** What stays of each head, in order. The heads' own arrays are freed, one head after the other. */
 export async function compressHeads(
   { policy: { name, options }, headSize, kvType, heads }: HeadsToCompress,
   { matching, checkpoint }: CompressTools,

@@ -20,6 +20,9 @@ import { type NaiveEntries, NaiveLlama } from './testing/naive-llama.js';
 const BETWEEN = 512;
 const RECENT = 64;
 const LEAST = 64;
+/** Three times what a head keeps in the end, but for that no more than a fifth. */
+const whileReading = (kept: number, tokens = TOKENS): number =>
+  Math.max(kept, Math.floor(Math.min(3 * kept, tokens / 5)));
 
 const TOKENS = 1100;
 const folder = mkdtempSync(join(tmpdir(), 'longhaul-merging-'));
@@ -65,7 +68,7 @@ describe('reading and merging', () => {
               scoring,
               head,
               attention[i]!,
-              Math.max(LEAST, Math.floor((entries[i]! * position) / TOKENS)),
+              Math.max(LEAST, Math.floor((whileReading(entries[i]!) * position) / TOKENS)),
             );
           }
         }
@@ -89,7 +92,7 @@ describe('reading and merging', () => {
       const allocated = policy.allocate({ tokens: TOKENS, layers, kvHeads }, budget);
       const cache = await read(policy, [...allocated]);
       const bound = allocated.map((kept) =>
-        kept === TOKENS ? TOKENS : Math.min(TOKENS, Math.max(kept, LEAST) + RECENT + BETWEEN),
+        kept === TOKENS ? TOKENS : Math.min(TOKENS, Math.max(whileReading(kept), LEAST) + RECENT + BETWEEN),
       );
       expect(cache.heads.map(({ capacity }) => capacity)).toEqual([...bound]);
       for (const head of cache.heads) {
@@ -135,7 +138,7 @@ describe('reading and merging', () => {
     // Key, value, mass, log-mass and one kind of attention of every entry.
     const rowBytes = (2 * 16 + 3) * 4 * 2;
     expect(exact.readingBytes).toBe(TOKENS * rowBytes);
-    expect(merging.readingBytes).toBe((110 + RECENT + BETWEEN) * rowBytes);
+    expect(merging.readingBytes).toBe((whileReading(110) + RECENT + BETWEEN) * rowBytes);
     expect((await prefill('full', 'merging')).text).toBe((await prefill('full')).text);
     await engine.close();
   });
@@ -163,7 +166,8 @@ test('room for what is read: what is kept, what is recent, and what comes before
         for (const [i, capacity] of readingCapacities(entries, n, b).entries()) {
           expect(capacity).toBeLessThanOrEqual(n);
           expect(capacity).toBeGreaterThanOrEqual(entries[i]!);
-          if (entries[i]! < n) expect(capacity).toBeLessThanOrEqual(Math.max(entries[i]!, LEAST) + RECENT + b);
+          if (entries[i]! < n)
+            expect(capacity).toBeLessThanOrEqual(Math.max(whileReading(entries[i]!, n), LEAST) + RECENT + b);
           else expect(capacity).toBe(n);
         }
       },

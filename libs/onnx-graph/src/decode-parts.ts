@@ -24,7 +24,7 @@ export interface DecodeValues {
   readonly outputRows: Value;
   readonly shareRows: Value;
   readonly outputByItem: Value;
-  /** `[1, 1, 1, 1]` what every query has in the column of log-mass. */
+  /** `[items, kvHeads, group * r, 1]` what every query has in the column of log-mass. */
   readonly massColumn: Value;
   /** For runs of one token of one item; left out where there are several documents. */
   readonly lone: LoneValues | undefined;
