@@ -73,8 +73,7 @@ describe('chat completions', () => {
   });
 
   it('give several choices, each with its own seed, streamed or not, also in a batch', async () => {
-    // Few tokens: beside others an item is computed in another order, and what rounding leaves decides a draw now and then.
-    const several = { ...ask, max_completion_tokens: 5, temperature: 1, seed: 11, n: 3 };
+    const several = { ...ask, temperature: 1, seed: 11, n: 3 };
     const whole = await client.chat.completions.create(several);
     const contents = whole.choices.map(({ message }) => message.content);
     expect(whole.choices.map(({ index }) => index)).toEqual([0, 1, 2]);

@@ -157,6 +157,32 @@ describe.each(KV_TYPES)('decode runs against the naive decoder, prefixes held as
     }
   });
 
+  test('an item is given the same numbers, bit for bit, whoever is beside it', async () => {
+    const shared = document(60, 40);
+    const [words, first] = [suffix(), suffix()];
+    const logits = async (items: number, sequence: readonly number[]): Promise<Float32Array[]> => {
+      const tails = new Tails(runs.shape);
+      const read = { prefix: shared.held, sequences: [sequence], logitRows: [sequence.length - 1] };
+      for (let item = 0; item < items; item++) {
+        const { entries } = await runs.read(read);
+        tails.add();
+        tails.append(item, entries, 0, sequence.length);
+      }
+      const layout = runs.layOut(new Array<HeldPrefix>(items).fill(shared.held));
+      const found: Float32Array[] = [];
+      for (const next of words) {
+        const tokens = [next, ...words.slice(1, items)];
+        const needs = tokens.map(() => ({ temperature: 0, logits: true }));
+        const [prediction] = await runs.step(layout, tokens, needs, tails);
+        found.push(Float32Array.from(prediction!.logits!));
+      }
+      return found;
+    };
+    words.push(...suffix(), ...suffix());
+    const alone = await logits(1, first);
+    for (const items of [2, 3, 5]) expect(await logits(items, first)).toEqual(alone);
+  });
+
   test('items of several documents in one run, in any order', async () => {
     const documents = [document(40, 30), document(90, 5), document(7, 80)];
     const items = [0, 1, 0, 2, 1].map((index) => new Item(documents[index]!));

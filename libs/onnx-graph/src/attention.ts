@@ -1,6 +1,5 @@
 import { attendAsking, type QuestionValues, questionValues } from './asking-attention.js';
 import type { GraphBuilder, Value } from './graph-builder.js';
-import { logSumOfRows } from './log-sum.js';
 import { IO } from './names.js';
 import { rotate } from './rotate.js';
 import type { Attention, Projections, StepValues } from './step-values.js';
@@ -172,7 +171,7 @@ function byHead(graph: GraphBuilder, values: PrefillValues, name: string, input:
 
 /**
  * Each block's tokens among themselves: output `[kvHeads, group * n, D]`, and `[kvHeads, group * n, 1]` log of the sum of
- * each row's exponentials.
+ * each row's exponentials, which is the largest score less the log of the largest share.
  */
 function attendBlocks(
   graph: GraphBuilder,
@@ -195,7 +194,10 @@ function attendBlocks(
   });
   const allowed = graph.node(`${at}/allowed_scores`, 'Add', [scores, values.blockBias]);
   const shares = graph.node(`${at}/block_shares`, 'Softmax', [allowed], { attributes: { axis: -1 } });
-  const score = logSumOfRows(graph, `${at}/block_score`, allowed, shares, values.last);
+  const largest = (name: string, of: Value) =>
+    graph.node(`${at}/${name}`, 'ReduceMax', [of, values.last], { attributes: { keepdims: 1 } });
+  const log = graph.node(`${at}/largest_log`, 'Log', [largest('largest_share', shares)]);
+  const score = graph.node(`${at}/block_score`, 'Sub', [largest('largest_score', allowed), log]);
   const blockValues = byBlock(`${at}/v`, value, [2, 0, 1, 3], values.valueByBlock);
   const output = graph.node(`${at}/block_values`, 'MatMul', [shares, blockValues]);
   return {

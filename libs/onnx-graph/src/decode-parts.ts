@@ -1,5 +1,4 @@
 import { ELEMENT, type GraphBuilder, type Value } from './graph-builder.js';
-import { logSumOfRows } from './log-sum.js';
 import { HELD_KEY_COLUMNS, IO } from './names.js';
 import type { KvType, StepValues } from './step-values.js';
 
@@ -32,6 +31,8 @@ export interface DecodeValues {
   readonly last: Value;
   readonly zero: Value;
   readonly one: Value;
+  /** The float 1. */
+  readonly unit: Value;
 }
 
 export interface LoneValues {
@@ -105,6 +106,7 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
     last: graph.integers('last_axis', [-1]),
     zero: graph.integers('zero', [0]),
     one,
+    unit: graph.float('unit', 1),
   };
 }
 
@@ -129,8 +131,9 @@ interface OwnEntries {
 export interface OwnAttention {
   /** `[items, kvHeads, group * r, c + r]` */
   readonly shares: Value;
-  /** `[items, kvHeads, group * r, 1]` log of the sum of each row's exponentials */
-  readonly logSum: Value;
+  /** `[items, kvHeads, group * r, 1]` of each row */
+  readonly largestScore: Value;
+  readonly largestShare: Value;
 }
 
 export function attendOwn(
@@ -149,18 +152,25 @@ export function attendOwn(
   const all = graph.node(`${at}/all_scores`, 'Concat', parts, { attributes: { axis: -1 } });
   const scores = graph.node(`${at}/own_scores`, 'Add', [all, values.tailBias]);
   const shares = graph.node(`${at}/shares_among_own`, 'Softmax', [scores], { attributes: { axis: -1 } });
-  return { shares, logSum: logSumOfRows(graph, `${at}/own_log_sum`, scores, shares, values.last) };
+  const largest = (name: string, of: Value) =>
+    graph.node(`${at}/largest_own_${name}`, 'ReduceMax', [of, values.last], { attributes: { keepdims: 1 } });
+  return { shares, largestScore: largest('score', scores), largestShare: largest('share', shares) };
 }
 
 /** What prefixes give the rows of an item and KV head. */
 export interface PrefixPart {
   /** `[items, kvHeads, group * r, D]` */
   readonly output: Value;
-  /** `[items, kvHeads, group * r, 1]` share that what is the rows' own has of all their attention */
+  /** `[items, kvHeads, group * r, 1]` share of entry 0, which counts for the largest of the rows' own scores alone */
   readonly ownShare: Value;
 }
 
-/** Attention to everything, `[items, kvHeads, group * r, D]`: the prefix's part, and the values of what is the rows' own. */
+/**
+ * Attention to everything, `[items, kvHeads, group * r, D]`: the prefix's part, and the values of what is the rows' own. With share p of
+ * entry 0 and all own exponentials Z times the largest, Z being 1 / the largest own share, own ones weigh Z p, and everything
+ * 1 - p + Z p. So no logarithm of Z is an entry's score: the runtime's depends on where in an array a number lies, and an answer
+ * would depend on who is answered beside it.
+ */
 export function joinOwn(
   graph: GraphBuilder,
   values: DecodeValues,
@@ -169,7 +179,10 @@ export function joinOwn(
   own: OwnAttention,
   { tail, fresh }: OwnEntries,
 ): Value {
-  const shares = graph.node(`${at}/shares`, 'Mul', [own.shares, ownShare]);
+  const weight = graph.node(`${at}/own_weight`, 'Div', [ownShare, own.largestShare]);
+  const more = graph.node(`${at}/more_than_share`, 'Sub', [weight, ownShare]);
+  const total = graph.node(`${at}/total`, 'Add', [more, values.unit]);
+  const shares = graph.node(`${at}/shares`, 'Mul', [own.shares, weight]);
   const names = [`${at}/tail_shares`, `${at}/fresh_shares`];
   const parts = graph.nodeWithOutputs(`${at}/shares_of_own`, 'Split', [shares, values.tailColumns], names, {
     attributes: { axis: 3 },
@@ -177,7 +190,8 @@ export function joinOwn(
   const ofOwn = [tail, fresh].map((entries, index) =>
     graph.node(`${at}/own_values.${index}`, 'MatMul', [parts[index] as Value, entries]),
   );
-  return graph.node(`${at}/output`, 'Sum', [output, ...ofOwn]);
+  const sum = graph.node(`${at}/sum`, 'Sum', [output, ...ofOwn]);
+  return graph.node(`${at}/output`, 'Div', [sum, total]);
 }
 
 /** Queries `[items, kvHeads, group * r, D]` with what finds log-masses and what is their own: `[items, kvHeads, group * r, D + 2]`. */
@@ -186,14 +200,14 @@ export function extendQuery(
   at: string,
   query: Value,
   massColumn: Value,
-  { logSum }: OwnAttention,
+  { largestScore }: OwnAttention,
 ): Value {
-  return graph.node(`${at}/q_extended`, 'Concat', [query, massColumn, logSum], { attributes: { axis: 3 } });
+  return graph.node(`${at}/q_extended`, 'Concat', [query, massColumn, largestScore], { attributes: { axis: 3 } });
 }
 
 /**
- * One KV head of one slot: queries `[..., rows, D + 2]` -> the prefix's part of the output `[..., rows, D]` and the share of what is
- * the rows' own `[..., rows, 1]`. The prefix is read in place, never copied.
+ * One KV head of one slot: queries `[..., rows, D + 2]` -> the prefix's part of the output `[..., rows, D]` and the share of
+ * entry 0 `[..., rows, 1]`. The prefix is read in place, never copied.
  */
 export function attendHead(
   graph: GraphBuilder,
