@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { cpus, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
+import { entryBytes } from '@app/inference';
 import { measureBatch } from './speed/batch-section.js';
 import { measureDecode } from './speed/decode-section.js';
 import { checkGolden } from './speed/golden.js';
@@ -140,7 +141,7 @@ function heldAs(
   return {
     longhaul: {
       weightBytes: precision === 'q8' ? 0.77 : 4,
-      entryBytes: (kvType === 'f16' ? 2 : 4) * (2 * shape.headSize + 2),
+      entryBytes: entryBytes(shape.headSize, kvType),
     },
     peer: { weightBytes: statSync(modelPath).size / weights, entryBytes: 2 * 2 * shape.headSize },
   };

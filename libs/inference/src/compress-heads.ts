@@ -50,8 +50,7 @@ export async function compressHeads(
     const whole = head.staysWhole(policy, allocated);
     const kept: RowEntries = whole ? head.whole() : head.compressed(policy, allocated).kept;
     if (!whole) free(arraysOf({ head }));
-    const match = whole ? undefined : asked;
-    const rows = match === undefined ? kept : await matchHead(await matching(headSize), kept, match);
+    const rows = whole || asked === undefined ? kept : await matchHead(await matching(headSize), kept, asked);
     const floats = holdHead(rows, headSize);
     const finished = holdAs(kvType, floats);
     held.push(finished);

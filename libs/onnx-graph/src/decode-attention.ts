@@ -4,6 +4,7 @@ import {
   type DecodeValues,
   decodeValues,
   extendQuery,
+  joinHeads,
   joinOwn,
   type LayerEntries,
   type PrefixEntries,
@@ -94,27 +95,17 @@ function attendTogether(graph: GraphBuilder, values: DecodeValues, layer: number
   const value = byHead(`${at}/v`, entries.value, values.keyByItem, [0, 2, 1, 3]);
 
   const own = attendOwn(graph, values, at, query, { tail: entries.tailKey, fresh: key });
-  const extended = extendQuery(graph, at, query, values.massColumn, own);
+  const extended = extendQuery(graph, values, at, query, own);
   const rows = graph.node(`${at}/q_rows`, 'Reshape', [extended, values.extendedRows]);
   const queries = splitByHead(graph, values, `${at}/q_heads`, rows);
   const heads = entries.prefixes.map((prefix, index) => {
     const [head, slot] = [Math.floor(index / values.slots), index % values.slots];
     return attendHead(graph, values, `${at}/head.${head}/slot.${slot}`, prefix, queries[index] as Value);
   });
-  const join = (name: string, parts: readonly Value[], target: Value) =>
-    graph.node(`${at}/${name}`, 'Reshape', [joinByItem(graph, values, `${at}/${name}_by_item`, parts), target]);
-  const ofPrefix = {
-    output: join(
-      'outputs',
-      heads.map(({ output }) => output),
-      values.outputRows,
-    ),
-    ownShare: join(
-      'own_share',
-      heads.map(({ ownShare }) => ownShare),
-      values.shareRows,
-    ),
-  };
+  const ofPrefix = joinHeads(heads, (name, parts) => {
+    const rows = joinByItem(graph, values, `${at}/${name}_rows`, parts);
+    return graph.node(`${at}/${name}`, 'Reshape', [rows, values.byItem]);
+  });
   const output = joinOwn(graph, values, at, ofPrefix, own, { tail: entries.tailValue, fresh: value });
   const perItem = graph.node(`${at}/output_by_item`, 'Reshape', [output, values.outputByItem]);
   const perToken = graph.node(`${at}/tokens`, 'Transpose', [perItem], { attributes: { perm: [0, 3, 1, 2, 4] } });

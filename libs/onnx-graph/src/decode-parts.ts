@@ -20,8 +20,7 @@ export interface DecodeValues {
   readonly keyByItem: Value;
   readonly groupRows: Value;
   readonly extendedRows: Value;
-  readonly outputRows: Value;
-  readonly shareRows: Value;
+  readonly byItem: Value;
   readonly outputByItem: Value;
   /** `[items, kvHeads, group * r, 1]` what every query has in the column of log-mass. */
   readonly massColumn: Value;
@@ -40,7 +39,6 @@ export interface LoneValues {
   readonly condition: Value;
   /** Target of Reshape. */
   readonly byHead: Value;
-  readonly massColumn: Value;
 }
 
 /** What one layer's attention is made of, whoever takes part. */
@@ -95,8 +93,7 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
     keyByItem: shape('key_by_item', [any, rowsPerItem, heads, size]),
     groupRows: graph.integers('shape_group_rows', [0, 0, -1, headSize]),
     extendedRows: graph.integers('shape_extended_rows', [-1, headSize + HELD_KEY_COLUMNS]),
-    outputRows: shape('output_rows', [any, heads, groupRows, size]),
-    shareRows: shape('share_rows', [any, heads, groupRows, one]),
+    byItem: shape('by_item', [items, heads, groupRows, any]),
     outputByItem: shape('output_by_item', [any, heads, perHead, rowsPerItem, size]),
     massColumn: graph.node('/mass_column/Expand', 'Expand', [
       graph.float('inverse_scale', Math.sqrt(headSize)),
@@ -111,13 +108,9 @@ export function decodeValues(graph: GraphBuilder, step: StepValues, slots: numbe
 }
 
 function loneValues(graph: GraphBuilder, { shape }: StepValues, tokens: Value, one: Value): LoneValues {
-  const { kvHeads, queryHeads, headSize } = shape;
-  const group = queryHeads / kvHeads;
-  const ones = new Array<number>(queryHeads).fill(Math.sqrt(headSize));
   return {
     condition: graph.node('/lone', 'Equal', [tokens, one]),
-    byHead: graph.integers('shape_by_head', [1, kvHeads, -1, headSize]),
-    massColumn: graph.floats('lone_mass_column', ones, [1, kvHeads, group, 1]),
+    byHead: graph.integers('shape_by_head', [1, shape.kvHeads, -1, shape.headSize]),
   };
 }
 
@@ -165,6 +158,23 @@ export interface PrefixPart {
   readonly ownShare: Value;
 }
 
+/** The parts of all heads as one, both outputs and shares by `join`. */
+export function joinHeads(
+  heads: readonly PrefixPart[],
+  join: (name: string, parts: readonly Value[]) => Value,
+): PrefixPart {
+  return {
+    output: join(
+      'outputs',
+      heads.map(({ output }) => output),
+    ),
+    ownShare: join(
+      'own_shares',
+      heads.map(({ ownShare }) => ownShare),
+    ),
+  };
+}
+
 /**
  * Attention to everything, `[items, kvHeads, group * r, D]`: the prefix's part, and the values of what is the rows' own. With share p of
  * entry 0 and all own exponentials Z times the largest, Z being 1 / the largest own share, own ones weigh Z p, and everything
@@ -197,9 +207,9 @@ export function joinOwn(
 /** Queries `[items, kvHeads, group * r, D]` with what finds log-masses and what is their own: `[items, kvHeads, group * r, D + 2]`. */
 export function extendQuery(
   graph: GraphBuilder,
+  { massColumn }: DecodeValues,
   at: string,
   query: Value,
-  massColumn: Value,
   { largestScore }: OwnAttention,
 ): Value {
   return graph.node(`${at}/q_extended`, 'Concat', [query, massColumn, largestScore], { attributes: { axis: 3 } });

@@ -3,6 +3,7 @@ import {
   attendOwn,
   type DecodeValues,
   extendQuery,
+  joinHeads,
   joinOwn,
   type LayerEntries,
   type LoneValues,
@@ -25,7 +26,7 @@ export function loneAttention(
   const byHead = (name: string, value: Value) => graph.node(`${at}/${name}`, 'Reshape', [value, lone.byHead]);
   const query = byHead('query', entries.query);
   const own = attendOwn(graph, values, at, query, { tail: entries.tailKey, fresh: byHead('key', entries.key) });
-  const extended = extendQuery(graph, at, query, lone.massColumn, own);
+  const extended = extendQuery(graph, values, at, query, own);
   const names = Array.from({ length: kvHeads }, (_, head) => `${at}/q_heads.${head}`);
   const queries = graph.nodeWithOutputs(`${at}/q_heads`, 'Split', [extended], names, {
     attributes: { axis: 1, num_outputs: kvHeads },
@@ -33,18 +34,9 @@ export function loneAttention(
   const heads = entries.prefixes.map((prefix, head) =>
     attendHead(graph, values, `${at}/head.${head}`, prefix, queries[head] as Value),
   );
-  const join = (name: string, parts: readonly Value[]) =>
-    graph.node(`${at}/${name}`, 'Concat', parts, { attributes: { axis: 1 } });
-  const ofPrefix = {
-    output: join(
-      'outputs',
-      heads.map(({ output }) => output),
-    ),
-    ownShare: join(
-      'own_share',
-      heads.map(({ ownShare }) => ownShare),
-    ),
-  };
+  const ofPrefix = joinHeads(heads, (name, parts) =>
+    graph.node(`${at}/${name}`, 'Concat', parts, { attributes: { axis: 1 } }),
+  );
   const ownValues = { tail: entries.tailValue, fresh: byHead('value', entries.value) };
   const output = joinOwn(graph, values, at, ofPrefix, own, ownValues);
   return graph.node(`${at}/flat`, 'Reshape', [output, values.step.flat]);
