@@ -33,6 +33,14 @@ function filled(seed: number) {
   return cache;
 }
 
+type Heads = Awaited<ReturnType<InstanceType<typeof CompressThreads>['compress']>>;
+
+/** The arrays of heads as bytes. */
+const bytesOf = (heads: Heads) =>
+  heads.flatMap(({ keys, values }) =>
+    [keys, values].map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
+  );
+
 /** What questions of 20 tokens got of it, as `asked` has it where matching is wanted. */
 function asked(seed: number) {
   const rows = new AskedRows(shape, 20, 2);
@@ -51,22 +59,44 @@ test('several threads make of caches what one makes of them, also of two at once
   // The second is matched to questions as well.
   const options = () => [undefined, asked(3)].map((rows) => ({ kvType: 'f32', asked: rows, tools }) as const);
   const [alone, together] = [new CompressThreads(1), new CompressThreads(3)];
-  const expected: Awaited<ReturnType<typeof alone.compress>>[] = [];
+  const expected: Heads[] = [];
   for (const [i, each] of options().entries()) expected.push(await alone.compress(filled(i + 1), plan, each));
   const caches = [filled(1), filled(2)];
   const given = options();
   const found = await Promise.all(caches.map((cache, i) => together.compress(cache, plan, given[i]!)));
   expect(expected[0]!.map((head) => head.entries)).toEqual([...entries]);
-  const bytes = (heads: (typeof expected)[number]) =>
-    heads.flatMap(({ keys, values }) =>
-      [keys, values].map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
-    );
   for (const [i, cache] of expected.entries()) {
-    const made = bytes(found[i]!);
-    expect(bytes(cache).map((part, j) => part.equals(made[j]!))).toEqual(Array(12).fill(true));
+    const made = bytesOf(found[i]!);
+    expect(bytesOf(cache).map((part, j) => part.equals(made[j]!))).toEqual(Array(12).fill(true));
   }
   // Nothing is held twice.
   expect(caches.flatMap(({ heads }) => heads.map(({ keys }) => keys.length))).toEqual(Array(12).fill(0));
+  await together.close();
+  await session.release();
+});
+
+test('what is given up among its heads is let go everywhere, and the next cache is compressed as ever', async () => {
+  const plan = { policy, policyOptions, entries };
+  const session = await openMatching(shape.headSize, 1);
+  const matching = async () => session;
+  const [alone, together] = [new CompressThreads(1), new CompressThreads(2)];
+  const expected = await alone.compress(filled(2), plan, { kvType: 'f32', asked: asked(3), tools: { matching } });
+  const given = filled(1);
+  let heads = 0;
+  const checkpoint = async () => {
+    if (++heads === 2) throw new Error('given up');
+  };
+  const compressed = together.compress(given, plan, {
+    kvType: 'f32',
+    asked: asked(3),
+    tools: { matching, checkpoint },
+  });
+  await expect(compressed).rejects.toThrow('given up');
+  // Of three heads this thread has done one; the other thread's three are gone, with what it made of them.
+  const left = given.heads.filter(({ keys }) => keys.length > 0).length;
+  expect([heads, left]).toEqual([2, 2]);
+  const found = await together.compress(filled(2), plan, { kvType: 'f32', asked: asked(3), tools: { matching } });
+  expect(bytesOf(found).every((part, i) => part.equals(bytesOf(expected)[i]!))).toBe(true);
   await together.close();
   await session.release();
 });
