@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { KV_TYPES, type KvType, type LlamaShape } from '@app/onnx-graph';
 import type { Compression } from './engine-port.js';
-import { entryBytes, type HeldEntries, type HeldHead, type HeldPrefix, headRoom, holdPrefix } from './held-prefix.js';
+import { type HeldEntries, type HeldHead, type HeldPrefix, headBytes, headRoom, holdPrefix } from './held-prefix.js';
 
 /**
  * A compressed cache as a file, little-endian: 4 bytes `LHKV`, uint32 version, uint32 length of the header, the header as JSON
@@ -87,7 +87,7 @@ export async function readCache(path: string, key: string, shape: LlamaShape): P
     await read(json);
     const { policy, budget, tokens, kvType, entries } = headerOf(json, key, shape);
     const { size } = await file.stat();
-    const held = entries.reduce((sum, count) => sum + 1 + count, 0) * entryBytes(shape.headSize, kvType);
+    const held = entries.reduce((sum, count) => sum + headBytes(count, shape.headSize, kvType), 0);
     if (size !== PREAMBLE_BYTES + headerBytes + held + SHA256_BYTES) {
       throw new DamagedCacheError(`${path} was cut short or has grown.`);
     }

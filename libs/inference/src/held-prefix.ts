@@ -90,6 +90,10 @@ const NUMBER_BYTES: Readonly<Record<KvType, number>> = {
 export const entryBytes = (headSize: number, kvType: KvType = 'f32'): number =>
   (2 * headSize + HELD_KEY_COLUMNS) * NUMBER_BYTES[kvType];
 
+/** Bytes of a head that holds so many entries, and entry 0. */
+export const headBytes = (entries: number, headSize: number, kvType: KvType): number =>
+  (1 + entries) * entryBytes(headSize, kvType);
+
 /** Entries kept, mean over layers and KV heads. */
 export function meanEntries({ heads }: HeldPrefix): number {
   return heads.reduce((sum, head) => sum + head.entries, 0) / heads.length;

@@ -8,7 +8,7 @@ import {
 import type { KvType } from '@app/onnx-graph';
 import { askedRowCount, askedRowSize } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
-import { entryBytes } from './held-prefix.js';
+import { entryBytes, headBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 
@@ -73,7 +73,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   let [read, held, made, largest, largestShrunk] = [0, 0, 0, 0, 0];
   for (const [head, kept] of entries.entries()) {
     read += capacities[head]!;
-    held += 1 + kept;
+    held += headBytes(kept, headSize, kvType);
     // A head that is kept as it was read takes the place of what was read, unless it changes its type.
     if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += kept;
     if (kept < tokens.length || !policy.exact) largestShrunk = Math.max(largestShrunk, kept);
@@ -102,6 +102,6 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
     readingBytes,
     // Every thread turns and matches one head at a time.
     peakBytes: readingBytes + askedBytes + Math.max(runBytes, madeInAll + matchedBytes),
-    heldBytes: held * entryBytes(headSize, kvType),
+    heldBytes: held,
   };
 }
