@@ -3,6 +3,12 @@ import type { LlamaShape } from '@app/onnx-graph';
 /** Most query rows of a KV head that kept entries are matched to; of more, as many spread evenly. */
 export const MOST_ASKED_ROWS = 384;
 
+/**
+ * Most of them where a head keeps more than so many entries. These have freedom enough: of questions with 650 rows, 3,650 tokens
+ * read, KL divergence was the same with 192 as with 384 at 35 % kept, but at 10 % 0.043 and 0.040.
+ */
+export const ROWS_OF_MANY_ENTRIES = { rows: 192, entries: 512 } as const;
+
 /** What query rows of questions asked one KV head of a prefix, and what they got: n rows. */
 export interface AskedHead {
   /** `[n, headSize]` after RoPE */
@@ -20,6 +26,10 @@ export const askedRowSize = (headSize: number): number => 2 * headSize + 2;
 
 /** Rows that are kept of so many tokens of questions. */
 export const askedRowCount = (tokens: number, group: number): number => Math.min(group * tokens, MOST_ASKED_ROWS);
+
+/** Rows that so many kept entries are matched to, of those there are. */
+export const matchedRowCount = (rows: number, entries: number): number =>
+  entries > ROWS_OF_MANY_ENTRIES.entries ? Math.min(rows, ROWS_OF_MANY_ENTRIES.rows) : rows;
 
 /** Shares below are taken for this much: their rows hardly count. */
 const LEAST_SHARE = 1e-6;
@@ -108,4 +118,25 @@ export class AskedRows {
     share[to] = counts * Math.max(row[from + 2 * headSize]!, LEAST_SHARE);
     logSum[to] = row[from + 2 * headSize + 1]!;
   }
+}
+
+/** Multiples of it leave no two of a few query heads and tokens alike: fractional parts of i * this are spread evenly. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/** `count` of a head's rows, of all query heads and tokens alike, in arrays of their own. */
+export function spreadRows({ queries, logSum, share, output }: AskedHead, count: number): AskedHead {
+  const n = share.length;
+  const headSize = queries.length / n;
+  const place = (row: number) => (row * GOLDEN) % 1;
+  const taken = Uint32Array.from(
+    Array.from(share.keys())
+      .sort((a, b) => place(a) - place(b))
+      .slice(0, count),
+  ).sort();
+  const of = (rows: Float32Array, size: number) => {
+    const some = new Float32Array(taken.length * size);
+    for (const [to, from] of taken.entries()) some.set(rows.subarray(from * size, (from + 1) * size), to * size);
+    return some;
+  };
+  return { queries: of(queries, headSize), logSum: of(logSum, 1), share: of(share, 1), output: of(output, headSize) };
 }

@@ -1,7 +1,7 @@
 import { type KvType, MASS_POWERS, MASS_REACH, RIDGE } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AskedHead, AskedRows } from './asked-rows.js';
+import { type AskedHead, AskedRows, ROWS_OF_MANY_ENTRIES, spreadRows } from './asked-rows.js';
 import { compressHeads } from './compress-heads.js';
 import { type HeldHead, holdAs, holdHead, type RowEntries } from './held-prefix.js';
 import { matchHead, openMatching } from './match-head.js';
@@ -171,6 +171,24 @@ describe('matching kept entries to what questions got', () => {
     expect(matched.logMass[4]).toBeCloseTo(Math.log(4), 4);
   });
 
+  test('takes fewer rows where many entries are kept', async () => {
+    const many = (entries: number): Entries => ({
+      keys: rowsOf(entries),
+      values: rowsOf(entries),
+      mass: new Array(entries).fill(1),
+    });
+    const { rows: few, entries: most } = ROWS_OF_MANY_ENTRIES;
+    const whole = askedHead(many(most + 1), rowsOf(few + 60), new Array(few + 60).fill(0.8));
+    const given = structuredClone(whole);
+    for (const entries of [most, most + 1]) {
+      const head = rows(many(entries));
+      const ofSome = await matchOne(head, spreadRows(whole, few));
+      const matched = await matchOne(head, whole);
+      expect(Buffer.from(matched.values.buffer).equals(Buffer.from(ofSome.values.buffer))).toBe(entries > most);
+    }
+    expect(whole).toEqual(given);
+  });
+
   test('is the end of compressing a head, unless it keeps everything', async () => {
     const compress = async (of: AskedHead | undefined, kvType: KvType = 'f32') => {
       const heads = [40, 10].map((allocated) => {
@@ -246,6 +264,25 @@ describe('rows of questions', () => {
         expect(ofHead.length).toBe(kept / group);
         const half = ofHead.filter((value) => value / 1000 < tokens / 2).length;
         expect(Math.abs(half - ofHead.length / 2)).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+
+  test.each([2, 3, 4])('are fewer in order, of %i query heads and all tokens alike', (group) => {
+    for (const n of [200, 384]) {
+      const numbers = (size: number) => Float32Array.from({ length: n * size }, (_, i) => Math.floor(i / size));
+      const asked = { queries: numbers(D), logSum: numbers(1), share: numbers(1), output: numbers(D) };
+      const some = spreadRows(asked, 150);
+      const taken = [...some.share];
+      expect(taken).toEqual([...new Set(taken)].sort((a, b) => a - b));
+      expect(taken.length).toBe(150);
+      expect(some.logSum).toEqual(some.share);
+      for (const rows of [some.queries, some.output])
+        expect([...rows]).toEqual(taken.flatMap((row) => Array(D).fill(row)));
+      for (let head = 0; head < group; head++) {
+        const ofHead = taken.filter((row) => row % group === head);
+        expect(Math.abs(ofHead.length - 150 / group)).toBeLessThanOrEqual(3);
+        expect(Math.abs(ofHead.filter((row) => row < n / 2).length - 75 / group)).toBeLessThanOrEqual(3);
       }
     }
   });

@@ -6,7 +6,7 @@ import {
   type PolicyOptions,
 } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
-import { askedRowCount, askedRowSize } from './asked-rows.js';
+import { askedRowCount, askedRowSize, matchedRowCount } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
 import { entryBytes, headBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
@@ -26,7 +26,7 @@ export interface CacheModel {
 }
 
 /** Of rows by entries, which the matching graph holds at a time. */
-const MATCHING_MATRICES = 3;
+const MATCHING_MATRICES = 2;
 
 /** How a prefix will be read and what will stay of it: known before anything is read. */
 export interface ReadPlan {
@@ -70,27 +70,30 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   const capacities = merging ? readingCapacities(entries, tokens.length, between) : entries.map(() => tokens.length);
   // Key and value, mass and its logarithm, and what has been received of each kind of attention.
   const readEntryBytes = (2 * headSize + 2 + attention.length) * Float32Array.BYTES_PER_ELEMENT;
-  let [read, held, made, largest, largestShrunk] = [0, 0, 0, 0, 0];
+  const group = queryHeads / kvHeads;
+  const askedTokens = known ? questions.reduce((sum, { length }) => sum + length, 0) : PREFILL_CHUNK;
+  const askedRows = askedRowCount(askedTokens, group);
+  let [read, held, made, largest, largestShrunk, largestMatrix] = [0, 0, 0, 0, 0, 0];
   for (const [head, kept] of entries.entries()) {
     read += capacities[head]!;
     held += headBytes(kept, headSize, kvType);
     // A head that is kept as it was read takes the place of what was read, unless it changes its type.
     if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += kept;
-    if (kept < tokens.length || !policy.exact) largestShrunk = Math.max(largestShrunk, kept);
+    if (kept < tokens.length || !policy.exact) {
+      largestShrunk = Math.max(largestShrunk, kept);
+      largestMatrix = Math.max(largestMatrix, kept * matchedRowCount(askedRows, kept));
+    }
     largest = Math.max(largest, kept);
   }
   const readingBytes = read * readEntryBytes;
   // Each head is made in float32, and freed when it has changed its type.
   const madeInAll = made * entryBytes(headSize, kvType) + compressThreads * largest * entryBytes(headSize);
-  const group = queryHeads / kvHeads;
-  const askedTokens = known ? questions.reduce((sum, { length }) => sum + length, 0) : PREFILL_CHUNK;
   const rowBytes = matching ? layers * kvHeads * Float32Array.BYTES_PER_ELEMENT : 0;
-  const askedRows = askedRowCount(askedTokens, group);
   const askedBytes = askedRows * askedRowSize(headSize) * rowBytes;
   // What one run of questions gives is gone before anything is made; values that are matched lie beside what they replace.
   const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * askedRowSize(headSize) * rowBytes;
-  const rowsByEntries = MATCHING_MATRICES * askedRows * Float32Array.BYTES_PER_ELEMENT;
-  const matchedBytes = matching ? compressThreads * largestShrunk * (entryBytes(headSize) + rowsByEntries) : 0;
+  const matrices = MATCHING_MATRICES * largestMatrix * Float32Array.BYTES_PER_ELEMENT;
+  const matchedBytes = matching ? compressThreads * (largestShrunk * entryBytes(headSize) + matrices) : 0;
   return {
     policy,
     policyOptions,

@@ -59,9 +59,12 @@ export function buildMatchGraph(headSize: number): Uint8Array {
   const row = (name: string, of: Value) => graph.node(`${name}/row`, 'Reshape', [of, rowShape]);
   const column = (name: string, of: Value) => graph.node(`${name}/column`, 'Reshape', [of, columnShape]);
 
-  const scores = product(graph, 'scores', queries, keys, { transB: 1, alpha: { float: 1 / Math.sqrt(headSize) } });
-  const parts = graph.node('parts', 'Exp', [graph.node('relative', 'Sub', [scores, logSum])]);
-  const weighed = graph.node('weighed', 'Mul', [parts, share]);
+  // In one product: s A, by the logarithms of what its rows are divided by and counted by.
+  const factor = graph.node('log_factor', 'Sub', [graph.node('log_share', 'Log', [share]), logSum]);
+  const scores = graph.node('scores', 'Gemm', [queries, keys, factor], {
+    attributes: { transB: 1, alpha: { float: 1 / Math.sqrt(headSize) } },
+  });
+  const weighed = graph.node('weighed', 'Exp', [scores]);
   const before = row('before', graph.node('mass', 'Exp', [logMass]));
   // No less than what is found counts as, so that entries nobody looks at keep their mass.
   const atAll = graph.node('wanted/sums', 'MatMul', [row('share', share), weighed]);
@@ -86,29 +89,34 @@ export function buildMatchGraph(headSize: number): Uint8Array {
   const flat = graph.node('mass/flat', 'Reshape', [mass, graph.integers('flat', [-1])]);
   graph.output(graph.node('mass/log', 'Log', [flat], { as: MATCH_IO.matchedLogMass }), 'float', ['M']);
 
-  const massive = graph.node('massive', 'Mul', [parts, mass]);
-  const sums = graph.node('massive/sums', 'MatMul', [parts, column('massive', mass)]);
+  // P is these rows by `toShare`, which what is made of them is multiplied by instead, being smaller.
+  const massive = graph.node('massive', 'Mul', [weighed, mass]);
+  const sums = graph.node('massive/sums', 'MatMul', [weighed, column('massive', mass)]);
   const toShare = graph.node('to_share', 'Div', [share, graph.node('massive/above_0', 'Max', [sums, tiny])]);
-  const shares = graph.node('shares', 'Mul', [massive, toShare]);
-  const got = graph.node('got', 'MatMul', [shares, values]);
+  const got = graph.node('got', 'Mul', [graph.node('got/rows', 'MatMul', [massive, values]), toShare]);
   const missing = graph.node('missing', 'Sub', [output, got]);
-  const change = solveRidge(graph, shares, missing);
-  const moved = product(graph, 'moved', shares, change, { transA: 1 });
+  const gram = graph.node('gram', 'Mul', [
+    product(graph, 'gram/rows', massive, massive, { transB: 1 }),
+    product(graph, 'gram/factors', toShare, toShare, { transB: 1 }),
+  ]);
+  const change = graph.node('change', 'Mul', [solveRidge(graph, gram, missing), toShare]);
+  const moved = product(graph, 'moved', massive, change, { transA: 1 });
   graph.output(graph.node('add', 'Add', [values, moved], { as: MATCH_IO.matchedValues }), 'float', ['M', headSize]);
   return graph.encode();
 }
 
-/** x `[n, D]` of (P P' + r) x = b, P `[n, M]`, by conjugate residuals, which never move away from b. */
-function solveRidge(graph: GraphBuilder, rows: Value, b: Value): Value {
+/** x `[n, D]` of (P P' + r) x = b, P P' `[n, n]`, by conjugate residuals, which never move away from b. */
+function solveRidge(graph: GraphBuilder, gram: Value, b: Value): Value {
   const tiny = graph.float('tiny_square', 1e-30);
-  const gram = product(graph, 'gram', rows, rows, { transB: 1 });
-  const squares = graph.node('squares', 'ReduceSumSquare', [rows], { attributes: { keepdims: 0 } });
-  const size = graph.node('size', 'Shape', [rows], { attributes: { start: 0, end: 1 } });
+  const identity = graph.node('identity', 'EyeLike', [gram]);
+  const squares = graph.node('squares', 'ReduceSum', [graph.node('diagonal', 'Mul', [gram, identity])], {
+    attributes: { keepdims: 0 },
+  });
+  const size = graph.node('size', 'Shape', [gram], { attributes: { start: 0, end: 1 } });
   const count = graph.node('count', 'Cast', [size], { attributes: { to: ELEMENT.float } });
   const mean = graph.node('mean_square', 'Div', [squares, count]);
   const ridge = graph.node('ridge', 'Mul', [mean, graph.float('relative_ridge', RIDGE)]);
-  const diagonal = graph.node('diagonal', 'Mul', [graph.node('identity', 'EyeLike', [gram]), ridge]);
-  const matrix = graph.node('matrix', 'Add', [gram, diagonal]);
+  const matrix = graph.node('matrix', 'Add', [gram, graph.node('added', 'Mul', [identity, ridge])]);
   const axis = graph.integers('rows_axis', [0]);
   const times = (name: string, x: Value) => graph.node(name, 'MatMul', [matrix, x]);
   const dot = (name: string, x: Value, y: Value) =>
