@@ -1,12 +1,13 @@
-import type {
-  AnswerPiece,
-  CacheHandle,
-  EnginePort,
-  GenerateRequest,
-  Generation,
-  HeldCache,
-  PrefillRequest,
-  StoreRequest,
+import {
+  type AnswerPiece,
+  type CacheHandle,
+  type EnginePort,
+  type GenerateRequest,
+  type Generation,
+  type HeldCache,
+  headBytes,
+  type PrefillRequest,
+  type StoreRequest,
 } from '@app/inference';
 import type { EngineMetrics } from '@app/telemetry';
 
@@ -64,9 +65,8 @@ export class MeteredEngine implements EnginePort {
   }
 
   private hold({ handle, bytes, tokens }: HeldCache): void {
-    const { layers, kvHeads, entryBytes } = this.model;
-    // Every head has an entry more, see `HeldHead`.
-    this.held.set(handle, { bytes, fullBytes: (1 + tokens) * layers * kvHeads * entryBytes });
+    const { layers, kvHeads, headSize, kvType } = this.model;
+    this.held.set(handle, { bytes, fullBytes: layers * kvHeads * headBytes(tokens, headSize, kvType) });
     this.countHeld();
   }
 

@@ -31,7 +31,7 @@ export type {
 export { type CalibrationSample, calibrationOf, measureSample, type SampleMeasure } from './head-calibration.js';
 export { type DocumentLease, type DocumentListener, type DocumentRequest, HeldDocuments } from './held-documents.js';
 export type { HeldPrefix } from './held-prefix.js';
-export { entryBytes, heldBytes } from './held-prefix.js';
+export { entryBytes, headBytes, heldBytes } from './held-prefix.js';
 export type { MergingRead } from './merging-read.js';
 export { ModelFiles, type Precision } from './model-files.js';
 export { Probe } from './probe.js';
