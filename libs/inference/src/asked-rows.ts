@@ -1,6 +1,6 @@
 import type { LlamaShape } from '@app/onnx-graph';
 
-/** Most query rows of a KV head that kept entries are matched to; of more, as many spread evenly. */
+/** Most query rows of a KV head that kept entries are matched to. */
 export const MOST_ASKED_ROWS = 384;
 
 /**
@@ -34,16 +34,19 @@ export const matchedRowCount = (rows: number, entries: number): number =>
 /** Shares below are taken for this much: their rows hardly count. */
 const LEAST_SHARE = 1e-6;
 
-/** The rows of all KV heads, collected run by run. Every question counts the same, whatever its length. */
+/**
+ * The rows of all KV heads, collected run by run. Every question counts the same, whatever its length. Of more rows than are
+ * kept, some of all tokens and query heads are; so are the first of these, however few.
+ */
 export class AskedRows {
   /** One a layer and KV head, at `layer * kvHeads + head`. */
   readonly heads: readonly AskedHead[];
   private readonly group: number;
   private readonly headSize: number;
-  private readonly kept: number;
-  /** Tokens seen, and rows collected of them. */
+  /** Where the row of a token and query head goes, at `token * group + head`; from the kept rows' number on, nowhere. */
+  private readonly places: Uint32Array;
+  /** Tokens seen. */
   private passed = 0;
-  private collected = 0;
 
   /**
    * @param tokens of all questions, at least one
@@ -56,8 +59,9 @@ export class AskedRows {
   ) {
     this.group = queryHeads / kvHeads;
     this.headSize = headSize;
-    this.kept = askedRowCount(tokens, this.group);
-    const numbers = (each: number) => new Float32Array(this.kept * each);
+    this.places = spreadPlaces(tokens, this.group);
+    const kept = askedRowCount(tokens, this.group);
+    const numbers = (each: number) => new Float32Array(kept * each);
     this.heads = Array.from({ length: layers * kvHeads }, () => ({
       queries: numbers(headSize),
       logSum: numbers(1),
@@ -72,35 +76,23 @@ export class AskedRows {
    * @param counted for each token of the run 1 / tokens of its question; the others of the n fill its last block
    */
   add(rows: readonly Float32Array[], counted: Float32Array): void {
-    const { group } = this;
+    const { group, places } = this;
     const width = askedRowSize(this.headSize);
     const n = (rows[0] as Float32Array).length / width / group;
-    const taken: { readonly from: number; readonly counts: number }[] = [];
+    const kept = askedRowCount(this.tokens, group);
+    const taken: { readonly from: number; readonly to: number; readonly counts: number }[] = [];
     for (const [token, perQuestion] of counted.entries()) {
       // Squares are summed, so the root of what makes all questions equal; 1 where they are equally long.
       const counts = Math.sqrt((perQuestion * this.tokens) / this.questions);
       for (let head = 0; head < group; head++) {
-        if (!this.isKept(head)) continue;
-        taken.push({ from: (head * n + token) * width, counts });
+        const to = places[this.passed * group + head]!;
+        if (to < kept) taken.push({ from: (head * n + token) * width, to, counts });
       }
       this.passed++;
     }
     for (const [index, run] of rows.entries()) {
-      for (let i = 0; i < taken.length; i++) {
-        const { from, counts } = taken[i]!;
-        this.copy(this.heads[index] as AskedHead, this.collected + i, run, from, counts);
-      }
+      for (const { from, to, counts } of taken) this.copy(this.heads[index] as AskedHead, to, run, from, counts);
     }
-    this.collected += taken.length;
-  }
-
-  /** Whether the next token's row of a query head is: as many of each head, spread evenly, each head at other tokens. */
-  private isKept(head: number): boolean {
-    const { group, kept, tokens, passed } = this;
-    const share = Math.floor((kept * (head + 1)) / group) - Math.floor((kept * head) / group);
-    const phase = Math.floor((tokens * head) / group);
-    const until = (token: number) => Math.floor((token * share + phase) / tokens);
-    return until(passed + 1) > until(passed);
   }
 
   private copy(
@@ -120,23 +112,28 @@ export class AskedRows {
   }
 }
 
-/** Multiples of it leave no two of a few query heads and tokens alike: fractional parts of i * this are spread evenly. */
+/** Fractional parts of its multiples lie evenly, however many there are. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** `count` of a head's rows, of all query heads and tokens alike, in arrays of their own. */
-export function spreadRows({ queries, logSum, share, output }: AskedHead, count: number): AskedHead {
-  const n = share.length;
-  const headSize = queries.length / n;
-  const place = (row: number) => (row * GOLDEN) % 1;
-  const taken = Uint32Array.from(
-    Array.from(share.keys())
-      .sort((a, b) => place(a) - place(b))
-      .slice(0, count),
-  ).sort();
-  const of = (rows: Float32Array, size: number) => {
-    const some = new Float32Array(taken.length * size);
-    for (const [to, from] of taken.entries()) some.set(rows.subarray(from * size, (from + 1) * size), to * size);
-    return some;
+/** The order in which rows are taken, at `token * group + head`: at any time tokens spread evenly of each head, each head at other tokens. */
+function spreadPlaces(tokens: number, group: number): Uint32Array {
+  const keys = Float64Array.from(
+    { length: tokens * group },
+    (_, row) => (Math.floor(row / group) * GOLDEN + (row % group) / group) % 1,
+  );
+  const places = new Uint32Array(keys.length);
+  const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
+  for (const [place, row] of order.entries()) places[row] = place;
+  return places;
+}
+
+/** The first `count` rows, in the arrays they lie in. */
+export function firstRows({ queries, logSum, share, output }: AskedHead, count: number): AskedHead {
+  const headSize = queries.length / share.length;
+  return {
+    queries: queries.subarray(0, count * headSize),
+    logSum: logSum.subarray(0, count),
+    share: share.subarray(0, count),
+    output: output.subarray(0, count * headSize),
   };
-  return { queries: of(queries, headSize), logSum: of(logSum, 1), share: of(share, 1), output: of(output, headSize) };
 }

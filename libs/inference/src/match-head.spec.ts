@@ -1,7 +1,7 @@
 import { type KvType, MASS_POWERS, MASS_REACH, RIDGE } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AskedHead, AskedRows, ROWS_OF_MANY_ENTRIES, spreadRows } from './asked-rows.js';
+import { type AskedHead, AskedRows, firstRows, ROWS_OF_MANY_ENTRIES } from './asked-rows.js';
 import { compressHeads } from './compress-heads.js';
 import { type HeldHead, holdAs, holdHead, type RowEntries } from './held-prefix.js';
 import { matchHead, openMatching } from './match-head.js';
@@ -182,7 +182,7 @@ describe('matching kept entries to what questions got', () => {
     const given = structuredClone(whole);
     for (const entries of [most, most + 1]) {
       const head = rows(many(entries));
-      const ofSome = await matchOne(head, spreadRows(whole, few));
+      const ofSome = await matchOne(head, firstRows(whole, few));
       const matched = await matchOne(head, whole);
       expect(Buffer.from(matched.values.buffer).equals(Buffer.from(ofSome.values.buffer))).toBe(entries > most);
     }
@@ -227,15 +227,22 @@ describe('rows of questions', () => {
     });
   const each = (tokens: number, perQuestion: number) => new Float32Array(tokens).fill(1 / perQuestion);
 
-  test('of every run are kept in order, without those that fill the last block', () => {
+  /** Rows of a head by token and query head, whatever their order: what their values say, and where they lie. */
+  const inOrder = ({ queries }: AskedHead) =>
+    Array.from({ length: queries.length / D }, (_, row) => ({ first: queries[row * D]!, row })).sort(
+      (a, b) => a.first - b.first,
+    );
+
+  test('of every run are kept, without those that fill the last block', () => {
     const asked = new AskedRows(shape, 5, 1);
     asked.add([run(4, 0), run(4, 0)], each(3, 5));
     asked.add([run(2, 3), run(2, 3)], each(2, 5));
     const [head] = asked.heads as [AskedHead];
     expect(head.share.length).toBe(10);
-    const firsts = Array.from({ length: 10 }, (_, row) => head.queries[row * D]);
-    expect(firsts).toEqual([0, 100, 1000, 1100, 2000, 2100, 3000, 3100, 4000, 4100]);
-    expect([...head.output.subarray(0, 2)]).toEqual([8, 9]);
+    const rows = inOrder(head);
+    expect(rows.map(({ first }) => first)).toEqual([0, 100, 1000, 1100, 2000, 2100, 3000, 3100, 4000, 4100]);
+    for (const { first, row } of rows)
+      expect([...head.output.subarray(row * D, row * D + 2)]).toEqual([first + 8, first + 9]);
     expectClose(head.share, new Array(10).fill(0.5), 1e-6);
     expectClose(head.logSum, new Array(10).fill(5 + Math.log(0.5)), 1e-6);
   });
@@ -243,47 +250,39 @@ describe('rows of questions', () => {
   test('count so that every question does the same', () => {
     const asked = new AskedRows(shape, 10, 2);
     asked.add([run(10, 0), run(10, 0)], Float32Array.of(...each(8, 8), ...each(2, 2)));
-    const { share, output, logSum } = asked.heads[0] as AskedHead;
-    const squares = [...share].map((x) => x * x);
+    const head = asked.heads[0] as AskedHead;
+    const { share, output, logSum } = head;
+    const rows = inOrder(head).map(({ row }) => row);
+    const squares = rows.map((row) => share[row]! ** 2);
     const sum = (rows: number[]) => rows.reduce((a, b) => a + b, 0);
     expect(sum(squares.slice(0, 16))).toBeCloseTo(sum(squares.slice(16)), 5);
-    expect(output[19 * D]! / share[19]!).toBeCloseTo(2 * (9000 + 100 + D), 1);
+    expect(output[rows[19]! * D]! / share[rows[19]!]!).toBeCloseTo(2 * (9000 + 100 + D), 1);
     expectClose(logSum, new Array(20).fill(5 + Math.log(0.5)), 1e-6);
   });
 
-  test.each([2, 3, 4])('are as many of each of %i query heads and spread evenly where there are too many', (group) => {
-    for (const tokens of [129, 192, 384, 385, 768, 1000]) {
-      const asked = new AskedRows({ ...shape, queryHeads: 2 * group }, tokens, 1);
-      asked.add([run(tokens, 0, group), run(tokens, 0, group)], each(tokens, tokens));
-      const { queries, share } = asked.heads[1] as AskedHead;
-      const kept = Math.min(384, group * tokens);
-      expect(share.length).toBe(kept);
-      const whose = Array.from(share, (_, row) => queries[row * D]!);
-      for (let head = 0; head < group; head++) {
-        const ofHead = whose.filter((value) => Math.floor((value % 1000) / 100) === head);
-        expect(ofHead.length).toBe(kept / group);
-        const half = ofHead.filter((value) => value / 1000 < tokens / 2).length;
-        expect(Math.abs(half - ofHead.length / 2)).toBeLessThanOrEqual(1);
+  test.each([2, 3, 4, 8])(
+    'are as many of each of %i query heads and of all tokens, all of them and the first',
+    (group) => {
+      for (const tokens of [49, 129, 144, 192, 384, 385, 768, 1000]) {
+        const asked = new AskedRows({ ...shape, queryHeads: 2 * group }, tokens, 1);
+        asked.add([run(tokens, 0, group), run(tokens, 0, group)], each(tokens, tokens));
+        const whole = asked.heads[1] as AskedHead;
+        expect(whole.share.length).toBe(Math.min(384, group * tokens));
+        for (const count of [whole.share.length, 192, 150].filter((count) => count <= whole.share.length)) {
+          const some = firstRows(whole, count);
+          const whose = inOrder(some).map(({ first }) => first);
+          expect(new Set(whose).size).toBe(count);
+          expect([some.logSum.length, some.share.length, some.output.length]).toEqual([count, count, count * D]);
+          for (let head = 0; head < group; head++) {
+            const ofHead = whose.filter((value) => Math.floor((value % 1000) / 100) === head);
+            expect(Math.abs(ofHead.length - count / group)).toBeLessThanOrEqual(3);
+            for (const part of [1, 2, 3].map((quarter) => (quarter * tokens) / 4)) {
+              const before = ofHead.filter((value) => Math.floor(value / 1000) < part).length;
+              expect(Math.abs(before - (count * part) / tokens / group)).toBeLessThanOrEqual(3);
+            }
+          }
+        }
       }
-    }
-  });
-
-  test.each([2, 3, 4])('are fewer in order, of %i query heads and all tokens alike', (group) => {
-    for (const n of [200, 384]) {
-      const numbers = (size: number) => Float32Array.from({ length: n * size }, (_, i) => Math.floor(i / size));
-      const asked = { queries: numbers(D), logSum: numbers(1), share: numbers(1), output: numbers(D) };
-      const some = spreadRows(asked, 150);
-      const taken = [...some.share];
-      expect(taken).toEqual([...new Set(taken)].sort((a, b) => a - b));
-      expect(taken.length).toBe(150);
-      expect(some.logSum).toEqual(some.share);
-      for (const rows of [some.queries, some.output])
-        expect([...rows]).toEqual(taken.flatMap((row) => Array(D).fill(row)));
-      for (let head = 0; head < group; head++) {
-        const ofHead = taken.filter((row) => row % group === head);
-        expect(Math.abs(ofHead.length - 150 / group)).toBeLessThanOrEqual(3);
-        expect(Math.abs(ofHead.filter((row) => row < n / 2).length - 75 / group)).toBeLessThanOrEqual(3);
-      }
-    }
-  });
+    },
+  );
 });

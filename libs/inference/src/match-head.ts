@@ -1,12 +1,11 @@
 import { buildMatchGraph, MATCH_IO } from '@app/onnx-graph';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { type AskedHead, matchedRowCount, spreadRows } from './asked-rows.js';
+import { type AskedHead, firstRows, matchedRowCount } from './asked-rows.js';
 import type { RowEntries } from './held-prefix.js';
-import { free } from './kv-memory.js';
 import { data } from './tensors.js';
 
 /** Raised when matching makes something else of the same cache, so that one made before is not taken for it. */
-export const MATCHING_VERSION = 3;
+export const MATCHING_VERSION = 4;
 
 /** A session of the graph that matches kept entries to what questions got of all. */
 export function openMatching(headSize: number, threads: number): Promise<InferenceSession> {
@@ -31,8 +30,7 @@ export async function matchHead(
 ): Promise<RowEntries> {
   const entries = logMass.length;
   const n = matchedRowCount(asked.share.length, entries);
-  const some = n < asked.share.length ? spreadRows(asked, n) : asked;
-  const { queries, logSum, share, output } = some;
+  const { queries, logSum, share, output } = firstRows(asked, n);
   const headSize = queries.length / n;
   const matrix = (array: Float32Array, ...dims: number[]) => new Tensor('float32', array, dims);
   const outputs = await session.run({
@@ -44,6 +42,5 @@ export async function matchHead(
     [MATCH_IO.values]: matrix(values, entries, headSize),
     [MATCH_IO.logMass]: matrix(logMass, entries),
   });
-  if (some !== asked) free(Object.values(some));
   return { keys, values: data(outputs, MATCH_IO.matchedValues), logMass: data(outputs, MATCH_IO.matchedLogMass) };
 }
