@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { createPolicy, type PolicyOptions } from '@app/kv-policy';
+import { createPolicy, type Policy, type PolicyOptions } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { AskedHead } from './asked-rows.js';
@@ -39,26 +39,33 @@ export interface CompressTools {
 }
 
 /** What stays of each head, in order. The heads' own arrays are freed, one head after the other. */
-export async function compressHeads(
-  { policy: { name, options }, headSize, kvType, heads }: HeadsToCompress,
-  { matching, checkpoint }: CompressTools,
-): Promise<HeldHead[]> {
-  const policy = createPolicy(name, options);
+export async function compressHeads(work: HeadsToCompress, tools: CompressTools): Promise<HeldHead[]> {
+  const policy = createPolicy(work.policy.name, work.policy.options);
   const held: HeldHead[] = [];
-  for (const { head, allocated, asked } of heads) {
-    await checkpoint?.();
-    const whole = head.staysWhole(policy, allocated);
-    const kept: RowEntries = whole ? head.whole() : head.compressed(policy, allocated).kept;
-    if (!whole) free(arraysOf({ head }));
-    const rows = whole || asked === undefined ? kept : await matchHead(await matching(headSize), kept, asked);
-    const floats = holdHead(rows, headSize);
-    const finished = holdAs(kvType, floats);
-    held.push(finished);
-    const read = whole ? arraysOf({ head, asked }) : Object.values(asked ?? {});
-    const passing = finished === floats ? [] : [floats.keys, floats.values];
-    free([...read, ...Object.values(kept), ...Object.values(rows), ...passing]);
-    head.release();
+  for (const head of work.heads) {
+    await tools.checkpoint?.();
+    held.push(await compressHead(policy, head, work, tools));
   }
+  return held;
+}
+
+/** What stays of one head, whose own arrays are freed. */
+export async function compressHead(
+  policy: Policy,
+  { head, allocated, asked }: HeadToCompress,
+  { headSize, kvType }: Pick<HeadsToCompress, 'headSize' | 'kvType'>,
+  tools: Pick<CompressTools, 'matching'>,
+): Promise<HeldHead> {
+  const whole = head.staysWhole(policy, allocated);
+  const kept: RowEntries = whole ? head.whole() : head.compressed(policy, allocated).kept;
+  if (!whole) free(arraysOf({ head }));
+  const rows = whole || asked === undefined ? kept : await matchHead(await tools.matching(headSize), kept, asked);
+  const floats = holdHead(rows, headSize);
+  const held = holdAs(kvType, floats);
+  const read = whole ? arraysOf({ head, asked }) : Object.values(asked ?? {});
+  const passing = held === floats ? [] : [floats.keys, floats.values];
+  free([...read, ...Object.values(kept), ...Object.values(rows), ...passing]);
+  head.release();
   return held;
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { KvType } from '@app/onnx-graph';
-import type { AskedRows } from './asked-rows.js';
+import { type AskedRows, matchedRowCount } from './asked-rows.js';
 import {
   arraysOf,
   type CompressMessage,
@@ -105,8 +105,9 @@ function divide(
   const cost = heads.map((head, index) => {
     // A head that stays whole is only turned.
     if (head.staysWhole(policy, entries[index]!)) return head.entries / 4;
-    const rows = asked?.heads[index]?.share.length ?? 0;
-    return head.entries + (entries[index]! * rows) / 80;
+    const kept = entries[index]!;
+    const rows = matchedRowCount(asked?.heads[index]?.share.length ?? 0, kept);
+    return head.entries + (kept * rows) / 80;
   });
   const largestFirst = [...cost.keys()].sort((a, b) => cost[b]! - cost[a]! || a - b);
   const parts = Array.from({ length: threads }, () => ({ indices: [] as number[], cost: 0 }));

@@ -3,15 +3,16 @@ import type { AttentionKind, HeadCalibration, Policy } from '@app/kv-policy';
 import type { LlamaShape } from '@app/onnx-graph';
 import { Answer, type AnswerText } from './answer.js';
 import type { AskedRows } from './asked-rows.js';
+import { compressHead } from './compress-heads.js';
 import { DecodeRuns } from './decode-runs.js';
 import { Decoder } from './decoder.js';
 import type { EngineOptions } from './engine.js';
-import { type HeldHead, type HeldPrefix, holdAs, holdHead, holdPrefix } from './held-prefix.js';
-import { matchHead } from './match-head.js';
+import { type HeldHead, type HeldPrefix, holdPrefix } from './held-prefix.js';
 import type { MergingRead } from './merging-read.js';
 import { ModelFiles } from './model-files.js';
 import { readPrefix, scoreQuestions } from './prefix-reader.js';
 import type { ReadingCache } from './reading-cache.js';
+import { ReadingHead } from './reading-head.js';
 import { Sessions } from './sessions.js';
 import { StandIns } from './stand-ins.js';
 
@@ -104,14 +105,16 @@ export class Probe {
     asked?: AskedRows,
   ): Promise<HeldPrefix> {
     const { layers, kvHeads, headSize } = this.shape;
+    const { sessions } = this;
     const entries = policy.allocate({ tokens: cache.tokens, layers, kvHeads }, budget, calibration);
     const held: HeldHead[] = [];
     for (const [index, head] of cache.heads.entries()) {
-      const allocated = entries[index]!;
-      let rows = head.staysWhole(policy, allocated) ? head.whole() : head.compressed(policy, allocated).kept;
-      const of = policy.matching && rows.logMass.length < head.entries ? asked?.heads[index] : undefined;
-      if (of !== undefined) rows = await matchHead(await this.sessions.matching(headSize), rows, of);
-      held.push(holdAs(this.sessions.kvType, holdHead(rows, headSize)));
+      const copy = {
+        head: ReadingHead.revive(structuredClone(head)),
+        allocated: entries[index]!,
+        asked: policy.matching ? structuredClone(asked?.heads[index]) : undefined,
+      };
+      held.push(await compressHead(policy, copy, { headSize, kvType: sessions.kvType }, sessions));
     }
     return holdPrefix(this.shape, cache.tokens, held);
   }
