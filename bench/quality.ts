@@ -15,18 +15,21 @@ import { comparisonTable, summaryTable } from './quality/tables.js';
 
 /**
  * Quality of compressed caches against the full cache on the same prompts. Run by `npm run bench:quality -- --data DIR[,DIR...]
- * --policies a,b --budgets 0.5,0.35,0.2,0.1 --mode seen|unseen|prompt --reading exact,merging --limit N --max-context N
+ * --policies a,b --budgets 0.5,0.35,0.2,0.1 --mode seen,together,unseen,prompt --reading exact,merging --limit N --max-context N
  * --json FILE`. What is read merging is named `<policy>, merging` in rows and tables; `kvmerger:count:0.75` is a policy with
- * its mass mode and threshold.
+ * its mass mode and threshold. In mode `together` the question is one of eight that are known: the others are those of the
+ * samples that follow.
  *
  * Rows go to FILE.rows.jsonl as they are measured; run again with the same FILE, the bench goes on where it was.
  */
 const ROOT = join(import.meta.dirname, '../..');
 const OURS = 'calibrated-merge';
+/** Questions that are known beside a sample's own in mode `together`. */
+const OTHER_QUESTIONS = 7;
 const list = (text: string): string[] => text.split(',').filter((item) => item !== '');
 
 const USAGE =
-  'usage: npm run bench:quality -- --data DIR[,DIR...] [--policies a,b] [--budgets 0.35,0.1] [--mode seen,unseen,prompt] ' +
+  'usage: npm run bench:quality -- --data DIR[,DIR...] [--policies a,b] [--budgets 0.35,0.1] [--mode seen,together,unseen,prompt] ' +
   '[--reading exact,merging] [--limit N] [--max-context N] [--answer-tokens N] [--shard i/n] [--threads N] [--json FILE]';
 const OPTIONS = {
   data: { type: 'string' },
@@ -72,14 +75,12 @@ async function main(): Promise<void> {
     answerTokens: Number(values['answer-tokens']),
   };
 
-  const samples = ofShard(
-    byTurns((await loadSamples(list(values.data))).samples).slice(0, Number(values.limit)),
-    values.shard,
-  );
+  const loaded = byTurns((await loadSamples(list(values.data))).samples);
+  const samples = ofShard(loaded.slice(0, Number(values.limit)), values.shard);
   const done = new Set(rows.map(rowKey));
   const start = performance.now();
   for (const [index, sample] of samples.entries()) {
-    for await (const row of measureSample(sample, settings, (key) => done.has(key))) {
+    for await (const row of measureSample(sample, settings, (key) => done.has(key), following(sample, loaded))) {
       rows.push(row);
       appendFileSync(rowsFile, `${JSON.stringify(row)}\n`);
     }
@@ -143,6 +144,12 @@ function byTurns(samples: readonly QualitySample[]): QualitySample[] {
     }),
   );
   return [...samples].sort((a, b) => turn.get(a)! - turn.get(b)!);
+}
+
+/** The samples that come after one, the first after the last. */
+function following(sample: QualitySample, samples: readonly QualitySample[]): QualitySample[] {
+  const at = samples.indexOf(sample);
+  return [...samples.slice(at + 1), ...samples.slice(0, at)].slice(0, OTHER_QUESTIONS);
 }
 
 /** Every n-th sample from the i-th on, for `i/n`: processes side by side share the work. */

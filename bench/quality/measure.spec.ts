@@ -37,7 +37,11 @@ describe('rows of one sample', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function measured(changes: Partial<MeasureSettings>, isDone = (_key: string) => false): Promise<QualityRow[]> {
+  async function measured(
+    changes: Partial<MeasureSettings>,
+    isDone = (_key: string) => false,
+    others: readonly QualitySample[] = [],
+  ): Promise<QualityRow[]> {
     const settings: MeasureSettings = {
       probe,
       calibration: undefined,
@@ -50,7 +54,7 @@ describe('rows of one sample', () => {
       ...changes,
     };
     const rows: QualityRow[] = [];
-    for await (const row of measureSample(sample, settings, isDone)) rows.push(row);
+    for await (const row of measureSample(sample, settings, isDone, others)) rows.push(row);
     return rows;
   }
 
@@ -58,16 +62,17 @@ describe('rows of one sample', () => {
   async function slowly(
     name: string,
     budget: number,
-    mode: 'seen' | 'unseen' = 'seen',
+    mode: 'seen' | 'together' | 'unseen' = 'seen',
+    others: readonly (readonly number[])[] = [],
   ): Promise<{ kl: number; agreement: number; prefixTokens: number }> {
     const prompt = buildPrompt(sample, probe.gguf, 'seen', { maxContext: 400, answerTokens: 6 });
     const [prefix, suffix] = [[...prompt.prefix], [...prompt.suffix]];
     const policy = namedPolicy(name, mode);
     const cache = await probe.read(prefix, policy.needs.attention);
     const ask = () =>
-      mode === 'seen'
-        ? probe.scoreQuestions(cache, [suffix], policy.matching)
-        : probe.scoreStandIns(cache, prefix, undefined, policy.matching);
+      mode === 'unseen'
+        ? probe.scoreStandIns(cache, prefix, undefined, policy.matching)
+        : probe.scoreQuestions(cache, [suffix, ...others], policy.matching);
     const asked = policy.needs.attention.includes('questions') ? await ask() : undefined;
     const full = await probe.compress(cache, namedPolicy('full', 'seen'), 1);
     const { tokens, finishReason } = await probe.greedy(full, suffix, 6);
@@ -115,6 +120,15 @@ describe('rows of one sample', () => {
     expect(seen.kl).toBeCloseTo((await slowly('calibrated-merge', 0.1)).kl, 5);
     expect(unseen.kl).toBeCloseTo((await slowly('calibrated-merge', 0.1, 'unseen')).kl, 5);
     expect(unseen.kl).not.toBeCloseTo(seen.kl, 4);
+  });
+
+  test('are scored by the questions of other samples too where they are known together', async () => {
+    const other = { ...sample, questionText: ' is the inn old?', answerPrefix: ' It' };
+    const wanted = { modes: ['seen', 'together'], policies: ['calibrated-merge'], budgets: [0.1] } as const;
+    const [, seen, , together] = (await measured(wanted, undefined, [other])) as QualityRow[];
+    const suffix = [...buildPrompt(other, probe.gguf, 'seen', { maxContext: 400, answerTokens: 6 }).suffix];
+    expect(together!.kl).toBeCloseTo((await slowly('calibrated-merge', 0.1, 'together', [suffix])).kl, 5);
+    expect(together!.kl).not.toBeCloseTo(seen!.kl, 4);
   });
 
   test('leave out what was measured before', async () => {

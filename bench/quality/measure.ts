@@ -5,7 +5,7 @@ import { mean } from '../averages.js';
 import type { QualitySample } from './datasets.js';
 import { scoreAnswer } from './metrics.js';
 import { namedPolicy } from './named-policy.js';
-import { buildPrompt, type QualityMode } from './prompts.js';
+import { buildPrompt, type QualityMode, questionTokens } from './prompts.js';
 import { type QualityRow, rowKey, rowPolicy } from './rows.js';
 
 export interface MeasureSettings {
@@ -43,11 +43,13 @@ interface Reference extends ReadPrefix {
 /**
  * All rows of one sample that are not done yet: every policy and budget against the full cache, along the full cache's
  * own greedy answer. Modes that share a prefix share its reading.
+ * @param others whose questions are known as well in mode `together`
  */
 export async function* measureSample(
   sample: QualitySample,
   settings: MeasureSettings,
   isDone: (key: string) => boolean,
+  others: readonly QualitySample[] = [],
 ): AsyncGenerator<QualityRow> {
   const { probe } = settings;
   const answerTokens = Math.min(settings.answerTokens, sample.answerTokens ?? settings.answerTokens);
@@ -71,7 +73,8 @@ export async function* measureSample(
       const score = scoreAnswer(reference.text, sample);
       yield { policy: 'full', budget: 1, ...common, score, ...AS_FULL };
     }
-    const questions = mode === 'seen' ? [reference.suffix] : undefined;
+    const beside = mode === 'together' ? others.map((other) => questionTokens(other, probe.gguf)) : [];
+    const known = mode === 'seen' || mode === 'together' ? [reference.suffix, ...beside] : undefined;
     /** By whether what they got is recorded, which only some policies pay for. */
     const askedBefore = new Map<boolean, Asked>();
     for (const { name, budget, reading } of open) {
@@ -79,12 +82,12 @@ export async function* measureSample(
       const scored = policy.needs.attention.includes('questions');
       let [read, asked]: [ReadPrefix, Asked | undefined] = [reference, undefined];
       if (reading === 'merging') {
-        read = await readMerging(settings, reference, policy, budget, questions ?? probe.standIns.questions);
-        if (scored) asked = await ask(settings, read.cache, reference.prefix, questions, policy.matching);
+        read = await readMerging(settings, reference, policy, budget, known ?? probe.standIns.questions);
+        if (scored) asked = await ask(settings, read.cache, reference.prefix, known, policy.matching);
       } else if (scored) {
         asked =
           askedBefore.get(policy.matching) ??
-          (await ask(settings, read.cache, reference.prefix, questions, policy.matching));
+          (await ask(settings, read.cache, reference.prefix, known, policy.matching));
         askedBefore.set(policy.matching, asked);
       }
       const start = performance.now();

@@ -2,7 +2,12 @@ import { createPolicy, type MassMode, type Policy, type Scoring } from '@app/kv-
 import type { QualityMode } from './prompts.js';
 
 /** The end of a whole prompt is its question. */
-const SCORING: Readonly<Record<QualityMode, Scoring>> = { seen: 'questions', unseen: 'stand-ins', prompt: 'window' };
+const SCORING: Readonly<Record<QualityMode, Scoring>> = {
+  seen: 'questions',
+  together: 'questions',
+  unseen: 'stand-ins',
+  prompt: 'window',
+};
 
 /**
  * The policy that a bench row names: `NAME`, or `NAME:MASS` and `NAME:MASS:THRESHOLD` for those that have the settings

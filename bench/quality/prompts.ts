@@ -3,10 +3,10 @@ import type { QualitySample } from './datasets.js';
 
 /**
  * What the cache holds when it is compressed. `seen`, `unseen`: the document, with or without its question known
- * (the token ids are the same). `prompt`: all but the last token of the whole prompt, the protocol of the papers.
+ * (the token ids are the same); `together`: known among the questions of other samples. `prompt`: all but the last token of the whole prompt, the protocol of the papers.
  */
-export type QualityMode = 'seen' | 'unseen' | 'prompt';
-export const QUALITY_MODES: readonly QualityMode[] = ['seen', 'unseen', 'prompt'];
+export type QualityMode = 'seen' | 'together' | 'unseen' | 'prompt';
+export const QUALITY_MODES: readonly QualityMode[] = ['seen', 'together', 'unseen', 'prompt'];
 
 /** A sample as token ids: `prefix` is read and compressed, `suffix` comes after it, then the answer. */
 export interface QualityPrompt {
@@ -41,7 +41,7 @@ export function buildPrompt(
   limits: { readonly maxContext: number; readonly answerTokens: number },
 ): QualityPrompt {
   const whole = documentTokens(sample.documentText, model);
-  const question = questionTokens(sample.questionText, sample.answerPrefix, model);
+  const question = questionTokens(sample, model);
   const room = limits.maxContext - question.length - limits.answerTokens;
   if (room < 2) {
     throw new PromptError(
@@ -77,9 +77,12 @@ function documentTokens(text: string, { tokenizer, chatTemplate }: PromptModel):
 }
 
 /** The rest of the message, the end of the user's turn, the start of the assistant's and of the answer. */
-function questionTokens(text: string, answerPrefix: string, { tokenizer, chatTemplate }: PromptModel): number[] {
+export function questionTokens(
+  { questionText, answerPrefix }: Pick<QualitySample, 'questionText' | 'answerPrefix'>,
+  { tokenizer, chatTemplate }: PromptModel,
+): number[] {
   return [
-    ...tokenizer.encode(text),
+    ...tokenizer.encode(questionText),
     ...tokenizer.encodeWithControlTokens(afterMessage(chatTemplate, true) + answerPrefix),
   ];
 }
