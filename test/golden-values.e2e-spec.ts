@@ -52,7 +52,8 @@ describe.each(PRECISIONS)('golden values, $precision', ({ precision, margin, log
 
   beforeAll(async () => {
     gguf = await GgufModel.open(modelPath);
-    engine = await Engine.open({ modelPath, cacheDir: join(root, '.longhaul/graphs'), precision, threads: 2 });
+    const cacheDir = join(root, '.longhaul/graphs');
+    engine = await Engine.open({ modelPath, cacheDir, precision, threads: 2, compressThreads: 1 });
   });
   afterAll(async () => {
     await engine?.close();

@@ -15,8 +15,6 @@ export function openEngine(config: Config): Promise<EnginePort> {
     precision,
     kvType,
     threads,
-    // More would wait for memory, not for arithmetic.
-    compressThreads: Math.min(threads, 8),
     kvBytes: kvMemoryBytes,
     spill,
   });

@@ -36,6 +36,9 @@ import { type Turn, Turns } from './turns.js';
 /** Compressing goes on for so long before it is the turn of others' decode steps, which take a few dozen milliseconds. */
 const COMPRESS_MS = 50;
 
+/** More threads would wait for memory, not for arithmetic. */
+const MOST_COMPRESS_THREADS = 8;
+
 export interface EngineOptions {
   /** Path of the GGUF file. */
   readonly modelPath: string;
@@ -46,7 +49,7 @@ export interface EngineOptions {
   readonly kvType?: KvType;
   /** Threads of the matrix products. */
   readonly threads: number;
-  /** Threads that merge and match, the engine's own included; default 1. More can be had where the engine runs as it was built. */
+  /** Threads that merge and match, the engine's own included; default `threads`, 8 at most. More than 1 only where the engine runs as it was built. */
   readonly compressThreads?: number;
   /** Bytes that keys and values may take; default: half of what the machine or container has left once the model is there. */
   readonly kvBytes?: number | undefined;
@@ -82,7 +85,8 @@ export class Engine implements EnginePort {
   }
 
   static async open(options: EngineOptions): Promise<Engine> {
-    const { modelPath, cacheDir, precision, kvType = 'f32', threads, compressThreads = 1, kvBytes, spill } = options;
+    const { modelPath, cacheDir, precision, kvType = 'f32', threads, kvBytes, spill } = options;
+    const { compressThreads = Math.min(threads, MOST_COMPRESS_THREADS) } = options;
     const gguf = await GgufModel.open(modelPath);
     const files = await ModelFiles.prepare(gguf, cacheDir, precision);
     const sessions = new Sessions(files, threads, kvType);
