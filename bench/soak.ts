@@ -202,12 +202,8 @@ function report(result: Result): void {
     ['items computed twice', `${twice}`, twice === 0],
     ['locks lost', `${result.locksLost}`, result.locksLost === 0],
     ['renewals missed', `${result.renewalsMissed}`, result.renewalsMissed === 0],
-    [
-      'event-loop delay, p99 of 5 s, median',
-      `${result.eventLoopMedianMs.toFixed(0)} ms`,
-      result.eventLoopMedianMs < 50,
-    ],
-    ['the same, the worst 5 s', `${result.eventLoopMostMs.toFixed(0)} ms`, true],
+    ['event-loop delay, p99 of 5 s, median', `${result.eventLoopMedianMs.toFixed(0)} ms`, true],
+    ['the same, the worst 5 s', `${result.eventLoopMostMs.toFixed(0)} ms`, result.eventLoopMostMs < 50],
     [
       'resident memory, halfway and at the end',
       `${result.rssHalfwayMb.toFixed(0)} MB, ${result.rssEndMb.toFixed(0)} MB`,

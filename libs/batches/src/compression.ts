@@ -14,7 +14,7 @@ export type Questions = (typeof QUESTIONS)[number];
 
 /**
  * How a document is read: `exact`, every token sees all before it; `merging`, what compression has left of them, which
- * takes less memory and time.
+ * takes less memory and, for long documents, less time.
  */
 export const READINGS = ['exact', 'merging'] as const;
 export type Reading = (typeof READINGS)[number];

@@ -47,7 +47,7 @@ export abstract class Config {
   abstract readonly spillDir: string;
   /** Bytes that they may take there; 0: they go nowhere. */
   abstract readonly spillBytes: number;
-  /** Most document groups and chats that a worker answers at once. */
+  /** Most document groups that a worker answers at once; chats beside them as many again. */
   abstract readonly maxGroups: number;
   /** Runs of one document group before its remaining items are given up. */
   abstract readonly maxGroupAttempts: number;

@@ -25,7 +25,8 @@ export interface Compression {
  * How a prefix is read.
  * - `exact`: every token sees all tokens before it; the cache is compressed when all are read
  * - `merging`: heads that keep less than everything are compressed again and again while it is read, and later tokens see
- *   what is left of the earlier ones: less memory and time, close answers (policies that evict do so while they read)
+ *   what is left of the earlier ones: less memory, for long prefixes less time, close answers (policies that evict do so
+ *   while they read)
  */
 export type Reading = 'exact' | 'merging';
 

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { GgufModel } from '@app/gguf-model';
 import { policyNames } from '@app/kv-policy';
 import type { KvType } from '@app/onnx-graph';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { writeTinyGguf } from '../../../test/tiny-gguf.js';
+import { CompressThreads } from './compress-threads.js';
 import { Engine } from './engine.js';
 import { ContextOverflowError, EngineAbortedError, UnknownCacheError } from './engine-errors.js';
 import type { AnswerPiece, SamplingOptions } from './engine-port.js';
@@ -190,6 +191,33 @@ describe('engine', () => {
       EngineAbortedError,
     );
     await engine.release(handle);
+  });
+
+  test('a call that is aborted while its heads are compressed rejects, and the next one is read as ever', async () => {
+    const request = { tokens: document, compression: { policy: 'calibrated-merge', budget: 0.35 } };
+    const expected = await engine.prefill(request);
+    const abort = new AbortController();
+    const { compress } = CompressThreads.prototype;
+    const compressing = vi.spyOn(CompressThreads.prototype, 'compress').mockImplementation(function (
+      this: CompressThreads,
+      ...args
+    ) {
+      abort.abort();
+      // Every head takes long enough for others to have a turn.
+      let now = performance.now();
+      vi.spyOn(performance, 'now').mockImplementation(() => {
+        now += 100;
+        return now;
+      });
+      return compress.apply(this, args);
+    });
+    await expect(engine.prefill(request, abort.signal)).rejects.toThrow(EngineAbortedError);
+    expect(compressing).toHaveBeenCalledOnce();
+    vi.restoreAllMocks();
+    const { handle, entries, bytes } = await engine.prefill(request);
+    expect({ entries, bytes }).toEqual({ entries: expected.entries, bytes: expected.bytes });
+    await engine.release(handle);
+    await engine.release(expected.handle);
   });
 
   test('a released or foreign handle is refused', async () => {

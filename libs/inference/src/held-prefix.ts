@@ -91,7 +91,7 @@ export const entryBytes = (headSize: number, kvType: KvType = 'f32'): number =>
   (2 * headSize + HELD_KEY_COLUMNS) * NUMBER_BYTES[kvType];
 
 /** Bytes of a head that holds so many entries, and entry 0. */
-export const headBytes = (entries: number, headSize: number, kvType: KvType): number =>
+export const headBytes = (entries: number, headSize: number, kvType: KvType = 'f32'): number =>
   (1 + entries) * entryBytes(headSize, kvType);
 
 /** Entries kept, mean over layers and KV heads. */

@@ -8,7 +8,7 @@ import {
 import type { KvType } from '@app/onnx-graph';
 import { askedRowCount, askedRowSize, matchedRowCount } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
-import { entryBytes, headBytes } from './held-prefix.js';
+import { headBytes } from './held-prefix.js';
 import { CHUNKS_BETWEEN, readingCapacities } from './merging-read.js';
 import { PREFILL_CHUNK } from './prefix-reader.js';
 
@@ -78,7 +78,7 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
     read += capacities[head]!;
     held += headBytes(kept, headSize, kvType);
     // A head that is kept as it was read takes the place of what was read, unless it changes its type.
-    if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += kept;
+    if (kept < tokens.length || !policy.exact || kvType !== 'f32') made += headBytes(kept, headSize, kvType);
     if (kept < tokens.length || !policy.exact) {
       largestShrunk = Math.max(largestShrunk, kept);
       largestMatrix = Math.max(largestMatrix, kept * matchedRowCount(askedRows, kept));
@@ -87,13 +87,13 @@ export function planRead(model: CacheModel, request: PrefillRequest): ReadPlan {
   }
   const readingBytes = read * readEntryBytes;
   // Each head is made in float32, and freed when it has changed its type.
-  const madeInAll = made * entryBytes(headSize, kvType) + compressThreads * largest * entryBytes(headSize);
+  const madeInAll = made + compressThreads * headBytes(largest, headSize);
   const rowBytes = matching ? layers * kvHeads * Float32Array.BYTES_PER_ELEMENT : 0;
   const askedBytes = askedRows * askedRowSize(headSize) * rowBytes;
   // What one run of questions gives is gone before anything is made; values that are matched lie beside what they replace.
   const runBytes = Math.min(askedTokens, PREFILL_CHUNK) * group * askedRowSize(headSize) * rowBytes;
   const matrices = MATCHING_MATRICES * largestMatrix * Float32Array.BYTES_PER_ELEMENT;
-  const matchedBytes = matching ? compressThreads * (largestShrunk * entryBytes(headSize) + matrices) : 0;
+  const matchedBytes = matching ? compressThreads * (headBytes(largestShrunk, headSize) + matrices) : 0;
   return {
     policy,
     policyOptions,
