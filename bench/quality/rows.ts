@@ -21,7 +21,7 @@ export interface QualityRow {
   readonly agreement: number;
   /** Bytes held over the full cache's. */
   readonly bytes_share: number;
-  /** Time of compressing, statistics gathered for it included, over the time of the prefill. */
+  /** Time of compressing, statistics gathered for it and a copy of the read cache included, over the time of the prefill. */
   readonly compress_share_of_prefill: number;
   /** Time of reading the prefix over that of reading it exactly. */
   readonly prefill_ratio: number;

@@ -38,15 +38,21 @@ export interface CompressTools {
   checkpoint?(): Promise<void>;
 }
 
-/** What stays of each head, in order. The heads' own arrays are freed, one head after the other. */
+/** What stays of each head, in order. The heads' own arrays are freed, one head after the other; all of them where it fails. */
 export async function compressHeads(work: HeadsToCompress, tools: CompressTools): Promise<HeldHead[]> {
   const policy = createPolicy(work.policy.name, work.policy.options);
   const held: HeldHead[] = [];
-  for (const head of work.heads) {
-    await tools.checkpoint?.();
-    held.push(await compressHead(policy, head, work, tools));
+  try {
+    for (const head of work.heads) {
+      await tools.checkpoint?.();
+      held.push(await compressHead(policy, head, work, tools));
+    }
+    return held;
+  } catch (error) {
+    free([...heldArrays(held), ...work.heads.flatMap(arraysOf)]);
+    for (const { head } of work.heads) head.release();
+    throw error;
   }
-  return held;
 }
 
 /** What stays of one head, whose own arrays are freed. */
@@ -58,26 +64,25 @@ export async function compressHead(
 ): Promise<HeldHead> {
   const whole = head.staysWhole(policy, allocated);
   const kept: RowEntries = whole ? head.whole() : head.compressed(policy, allocated).kept;
-  if (!whole) free(arraysOf({ head }));
+  if (!whole) free(head.arrays);
   const rows = whole || asked === undefined ? kept : await matchHead(await tools.matching(headSize), kept, asked);
   const floats = holdHead(rows, headSize);
   const held = holdAs(kvType, floats);
-  const read = whole ? arraysOf({ head, asked }) : Object.values(asked ?? {});
   const passing = held === floats ? [] : [floats.keys, floats.values];
-  free([...read, ...Object.values(kept), ...Object.values(rows), ...passing]);
+  free([...Object.values(asked ?? {}), ...Object.values(kept), ...Object.values(rows), ...passing]);
   head.release();
   return held;
 }
 
 /** Every array of a head, and of what it was asked. */
 export const arraysOf = ({ head, asked }: Pick<HeadToCompress, 'head' | 'asked'>): Float32Array[] => [
-  head.keys,
-  head.values,
-  head.mass,
-  head.logMass,
-  ...Object.values(head.attention),
+  ...head.arrays,
   ...(asked === undefined ? [] : [asked.queries, asked.logSum, asked.share, asked.output]),
 ];
+
+/** The arrays of heads that are held. */
+export const heldArrays = (heads: readonly HeldHead[]): HeldHead['keys'][] =>
+  heads.flatMap(({ keys, values }) => [keys, values]);
 
 /** Gives the heads their class back, which they have lost on the way to another thread. */
 export function revived(work: HeadsToCompress): HeadsToCompress {

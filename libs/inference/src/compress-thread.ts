@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
-import { type CompressMessage, compressHeads, revived } from './compress-heads.js';
+import { type CompressMessage, compressHeads, heldArrays, revived } from './compress-heads.js';
 import { buffersOf } from './kv-memory.js';
 import { openMatching } from './match-head.js';
 
@@ -14,8 +14,7 @@ const matching = (headSize: number): Promise<InferenceSession> => {
 
 async function answer({ work, replyTo }: CompressMessage): Promise<void> {
   const held = await compressHeads(revived(work), { matching });
-  const arrays = held.flatMap(({ keys, values }) => [keys, values]);
-  replyTo.postMessage(held, buffersOf(arrays));
+  replyTo.postMessage(held, buffersOf(heldArrays(held)));
 }
 
 // One cache after the other: two at a time would take more memory than is planned for.

@@ -8,9 +8,10 @@ import {
   type CompressTools,
   compressHeads,
   type HeadsToCompress,
+  heldArrays,
 } from './compress-heads.js';
 import type { HeldHead } from './held-prefix.js';
-import { buffersOf } from './kv-memory.js';
+import { buffersOf, free } from './kv-memory.js';
 import type { ReadPlan } from './read-plan.js';
 import type { ReadingCache } from './reading-cache.js';
 
@@ -43,7 +44,7 @@ export class CompressThreads {
     private readonly matchThreads = 1,
   ) {}
 
-  /** What stays of each head, in order. The cache is used up. */
+  /** What stays of each head, in order. The cache is used up, also where this fails. */
   async compress(
     cache: ReadingCache,
     plan: Pick<ReadPlan, 'policy' | 'policyOptions' | 'entries'>,
@@ -67,11 +68,15 @@ export class CompressThreads {
     const elsewhere = work.slice(1).map((part, index) => this.send(index, part));
     // Where this thread's part is aborted the others finish theirs, and what they hold is held until then.
     const done = await Promise.allSettled([compressHeads(work[0]!, tools), ...elsewhere]);
+    const made = done.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
+    for (const outcome of done) {
+      if (outcome.status === 'fulfilled') continue;
+      free(heldArrays(made.flat()));
+      throw outcome.reason;
+    }
     const held: HeldHead[] = new Array(heads.length);
     for (const [part, indices] of parts.entries()) {
-      const outcome = done[part]!;
-      if (outcome.status === 'rejected') throw outcome.reason;
-      for (const [i, index] of indices.entries()) held[index] = outcome.value[i]!;
+      for (const [i, index] of indices.entries()) held[index] = made[part]![i]!;
     }
     return held;
   }

@@ -42,7 +42,7 @@ const MOST_COMPRESS_THREADS = 8;
 export interface EngineOptions {
   /** Path of the GGUF file. */
   readonly modelPath: string;
-  /** Folder for graphs and weights made from the model file; about 2.1 (q8; 1.6 of a file in 4 bits) or 4 (f32) bytes a parameter, and 4 bytes an embedding value. */
+  /** Folder for graphs and weights made from the model file; about 2.1 bytes a parameter (q8; 1.6 of a file in 4 bits) and 4 an embedding value, or 4 a parameter (f32). */
   readonly cacheDir: string;
   readonly precision: Precision;
   /** How keys and values of documents are held; default `f32`. `f16` takes half the bytes and somewhat longer a token. */
@@ -136,14 +136,19 @@ export class Engine implements EnginePort {
     const readingBytes = cache.bytes;
     const compressStart = performance.now();
     const scored = attention.includes('questions');
-    const asked = scored ? await this.ask(cache, request, matching, turn.next) : undefined;
-    const prefix = holdPrefix(this.shape, tokens.length, await this.compress(cache, plan, asked, turn));
-    const end = performance.now();
-    return this.handOut(prefix, compression, {
-      readingBytes,
-      prefillSeconds: (compressStart - start) / 1000,
-      compressSeconds: (end - compressStart) / 1000,
-    });
+    try {
+      const asked = scored ? await this.ask(cache, request, matching, turn.next) : undefined;
+      const prefix = holdPrefix(this.shape, tokens.length, await this.compress(cache, plan, asked, turn));
+      const end = performance.now();
+      return this.handOut(prefix, compression, {
+        readingBytes,
+        prefillSeconds: (compressStart - start) / 1000,
+        compressSeconds: (end - compressStart) / 1000,
+      });
+    } catch (error) {
+      cache.release();
+      throw error;
+    }
   }
 
   /** Gathers attention of the questions, or of what stands in for them where none are known. */

@@ -44,6 +44,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 beforeEach(() => {
+  vi.restoreAllMocks();
   vi.clearAllMocks();
   documents = new HeldDocuments(engine, events);
 });
@@ -198,6 +199,25 @@ describe('held documents', () => {
     for (const cache of given) await expect(cache).rejects.toThrow(EngineAbortedError);
     // Asked again, it is read again.
     expect((await lease.cache()).tokens).toBe(400);
+  });
+
+  test('are read only when the engine has let go of what was given up before', async () => {
+    const order: string[] = [];
+    const abort = new AbortController();
+    const { prefill } = engine;
+    vi.spyOn(engine, 'prefill').mockImplementation(async (asked, signal) => {
+      const { length } = asked.tokens;
+      order.push(`begin ${length}`);
+      const reading = prefill.call(engine, asked, signal).finally(() => order.push(`end ${length}`));
+      if (length === 500) abort.abort();
+      return reading;
+    });
+    const lease = taken(request(tokens(500)));
+    const given = lease.cache(abort.signal);
+    await expect(given).rejects.toThrow(EngineAbortedError);
+    lease.end();
+    await read(request(tokens(400)));
+    expect(order).toEqual(['begin 500', 'end 500', 'begin 400', 'end 400']);
   });
 
   test('go to disk when they are pushed out, and come back from there, also in another engine', async () => {

@@ -244,15 +244,23 @@ export class HeldDocuments {
   private giveUp(document: HeldDocument, reading: Reading): void {
     if (document.reading === reading) document.reading = undefined;
     reading.abort.abort();
+    this.waitFor(reading.cache);
   }
 
   private remove(document: HeldDocument): void {
     this.documents.delete(document.key);
     if (document.reading !== undefined) this.giveUp(document, document.reading);
     if (document.cache === undefined) return;
-    // A crashed engine holds nothing.
-    const left: Promise<void> = this.letGo(document.key, document.cache.handle, isWorthHolding(document.request))
-      .catch(() => undefined)
+    this.waitFor(this.letGo(document.key, document.cache.handle, isWorthHolding(document.request)));
+  }
+
+  /** Has what is read next wait until something has left the engine; a crashed one holds nothing. */
+  private waitFor(work: Promise<unknown>): void {
+    const left: Promise<void> = work
+      .then(
+        () => undefined,
+        () => undefined,
+      )
       .finally(() => this.leaving.delete(left));
     this.leaving.add(left);
   }

@@ -45,9 +45,12 @@ export function buffersOf(arrays: Iterable<ArrayBufferView>): ArrayBuffer[] {
 const nowhere = new MessageChannel().port1;
 nowhere.close();
 
-/** Frees the memory behind arrays at once: what is sent away belongs to the message, and one to a closed port ends there. */
+/**
+ * Frees the memory behind arrays at once: what is sent away belongs to the message, and one to a closed port ends there.
+ * Arrays that are gone already are passed over.
+ */
 export function free(arrays: Iterable<ArrayBufferView>): void {
-  nowhere.postMessage(undefined, buffersOf(arrays));
+  nowhere.postMessage(undefined, buffersOf([...arrays].filter(({ byteLength }) => byteLength > 0)));
 }
 
 /**

@@ -37,11 +37,22 @@ export interface ReadOptions {
 /** Tokens of questions that are run at a compression while reading: few beside the tokens read since the last one. */
 const QUESTION_TOKENS = 64;
 
-/** Reads a prefix chunk by chunk with a `prefill` session. */
+/** Reads a prefix chunk by chunk with a `prefill` session. Nothing of it is held where that fails. */
 export async function readPrefix(session: InferenceSession, options: ReadOptions): Promise<ReadingCache> {
   const { shape, tokens, attention, merging } = options;
   const capacities = merging && readingCapacities(merging.entries, tokens.length, CHUNKS_BETWEEN * PREFILL_CHUNK);
   const cache = new ReadingCache(shape, tokens.length, attention, capacities);
+  try {
+    await readChunks(session, cache, options);
+    return cache;
+  } catch (error) {
+    cache.release();
+    throw error;
+  }
+}
+
+async function readChunks(session: InferenceSession, cache: ReadingCache, options: ReadOptions): Promise<void> {
+  const { shape, tokens, attention, merging } = options;
   const borders = chunkBorders(tokens.length, merging === undefined);
   const compressesBefore = (chunk: number) => merging !== undefined && chunk > 0 && chunk % CHUNKS_BETWEEN === 0;
   const questions = pack(merging?.questions ?? [], QUESTION_TOKENS);
@@ -68,7 +79,6 @@ export async function readPrefix(session: InferenceSession, options: ReadOptions
     cache.advance(chunk.length);
     options.onLogits?.(data(outputs, IO.logits));
   }
-  return cache;
 }
 
 /**

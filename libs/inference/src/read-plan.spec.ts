@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { createPolicy, type Policy } from '@app/kv-policy';
+import { describe, expect, it, vi } from 'vitest';
 import { askedRowSize } from './asked-rows.js';
 import type { PrefillRequest } from './engine-port.js';
 import { type CacheModel, planRead } from './read-plan.js';
+
+vi.mock('@app/kv-policy', { spy: true });
 
 const MODEL: CacheModel = {
   layers: 3,
@@ -24,7 +27,7 @@ const request = (policy: string, budget: number, more: Partial<PrefillRequest> =
 const questions = (tokens: number): number[][] => [Array.from({ length: tokens }, (_, i) => i)];
 
 describe('planRead', () => {
-  it('holds keys, values, mass and log-mass while it reads, and of a full cache nothing beside that', () => {
+  it('holds keys, values, mass and log-mass while it reads, and beside a full cache a head a thread', () => {
     const plan = planRead(MODEL, request('full', 1));
     expect(plan.readingBytes).toBe(HEADS * TOKENS * (2 * 8 + 2) * 4);
     // A head is changed into what is held one at a time and thread, and takes the place of what was read.
@@ -58,6 +61,22 @@ describe('planRead', () => {
     const rows = 10 * 2;
     const matrices = 2 * 2 * rows * (TOKENS / 2) * 4;
     expect(many!.peakBytes - few!.peakBytes).toBe(rows * askedRowSize(8) * HEADS * 4 + matrices);
+  });
+
+  it('counts heads that stay whole once, and heads of many entries with fewer rows', () => {
+    const [whole, many, few] = [3000, 600, 500];
+    const heads = [whole, many, few, few, few, few];
+    const policy = { exact: true, matching: true, needs: { attention: [] }, allocate: () => Int32Array.from(heads) };
+    vi.mocked(createPolicy).mockReturnValueOnce(policy as unknown as Policy);
+    const tokens = Array.from({ length: whole }, (_, i) => i);
+    const plan = planRead(MODEL, request('calibrated-merge', 0.3, { tokens, questions: questions(1000) }));
+    expect(plan.readingBytes).toBe(HEADS * whole * (2 * 8 + 2) * 4);
+    const asked = 384 * askedRowSize(8) * HEADS * 4;
+    const made = (1 + many + 4 * (1 + few) + 2 * (1 + whole)) * HELD_ENTRY;
+    // 384 rows by 500 entries are more than 192 by 600.
+    const matched = 2 * ((1 + many) * HELD_ENTRY + 2 * 384 * few * 4);
+    const run = 256 * 2 * askedRowSize(8) * HEADS * 4;
+    expect(plan.peakBytes).toBe(plan.readingBytes + asked + Math.max(run, made + matched));
   });
 
   it('plans less memory for what is merged while it is read', () => {

@@ -42,4 +42,9 @@ export class ReadingCache {
   advance(tokens: number): void {
     this.length += tokens;
   }
+
+  /** Frees all heads: where it is given up. */
+  release(): void {
+    for (const head of this.heads) head.release();
+  }
 }

@@ -1,4 +1,5 @@
 import type { AttentionKind, HeadPlan, Policy } from '@app/kv-policy';
+import { free } from './kv-memory.js';
 import { adjacentSimilarity, applyPlan, type HeadEntries } from './merge-kernel.js';
 
 /**
@@ -100,7 +101,9 @@ export class ReadingHead {
       for (let i = 0; i < older; i++) if (target[i]! >= 0) sums[target[i]!]! += received[i]!;
       replaceRows(received, 1, sums, older, this.entries);
       received.fill(0, entries + recent);
+      free([sums]);
     }
+    free(Object.values(kept));
     this.entries = entries + recent;
     this.mass.fill(1, this.entries);
     this.logMass.fill(0, this.entries);
@@ -116,8 +119,14 @@ export class ReadingHead {
     return { keys: this.keys, values: this.values, logMass: this.logMass.slice(0, this.entries) };
   }
 
-  /** Lets go of what is held. */
+  /** Every array there is. */
+  get arrays(): Float32Array[] {
+    return [this.keys, this.values, this.mass, this.logMass, ...Object.values(this.attention)];
+  }
+
+  /** Frees what is held; nothing where it has gone elsewhere. */
   release(): void {
+    free(this.arrays);
     this.entries = 0;
     this.keys = this.values = this.mass = this.logMass = new Float32Array(0);
     for (const kind of Object.keys(this.attention) as AttentionKind[]) delete this.attention[kind];
