@@ -73,13 +73,15 @@ export async function measureMemory(sides: Sides): Promise<void> {
   const { settings } = sides;
   const variants = await sides.peerVariants(settings.documentTokens);
   const trials: Trial[] = [
-    ...[FULL, ...atBudgets(settings.budgets)].map((variant) =>
+    ...[FULL, ...atBudgets(settings.budgets), ...atBudgets(settings.budgets, 'merging')].map((variant) =>
       memoryTrial(sides, 'longhaul', longhaulLabel(variant), variant),
     ),
-    ...(['sequence', 'parallel'] as const).map((reuse) => {
-      const variant = { ...variants[0]!, reuse };
-      return memoryTrial(sides, 'peer', peerLabel(variant), variant);
-    }),
+    ...variants.flatMap((variant) =>
+      (['sequence', 'parallel'] as const).map((reuse) => {
+        const reusing = { ...variant, reuse };
+        return memoryTrial(sides, 'peer', peerLabel(reusing), reusing);
+      }),
+    ),
   ];
   await sides.measure(trials, 1);
 }
