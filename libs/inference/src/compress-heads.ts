@@ -49,7 +49,7 @@ export async function compressHeads(work: HeadsToCompress, tools: CompressTools)
     }
     return held;
   } catch (error) {
-    free([...heldArrays(held), ...work.heads.flatMap(arraysOf)]);
+    free([...heldArrays(held), ...work.heads.flatMap(({ asked }) => Object.values(asked ?? {}))]);
     for (const { head } of work.heads) head.release();
     throw error;
   }
@@ -64,7 +64,7 @@ export async function compressHead(
 ): Promise<HeldHead> {
   const whole = head.staysWhole(policy, allocated);
   const kept: RowEntries = whole ? head.whole() : head.compressed(policy, allocated).kept;
-  if (!whole) free(head.arrays);
+  if (!whole) head.release();
   const rows = whole || asked === undefined ? kept : await matchHead(await tools.matching(headSize), kept, asked);
   const floats = holdHead(rows, headSize);
   const held = holdAs(kvType, floats);
@@ -77,7 +77,7 @@ export async function compressHead(
 /** Every array of a head, and of what it was asked. */
 export const arraysOf = ({ head, asked }: Pick<HeadToCompress, 'head' | 'asked'>): Float32Array[] => [
   ...head.arrays,
-  ...(asked === undefined ? [] : [asked.queries, asked.logSum, asked.share, asked.output]),
+  ...Object.values(asked ?? {}),
 ];
 
 /** The arrays of heads that are held. */

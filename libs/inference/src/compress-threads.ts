@@ -69,10 +69,10 @@ export class CompressThreads {
     // Where this thread's part is aborted the others finish theirs, and what they hold is held until then.
     const done = await Promise.allSettled([compressHeads(work[0]!, tools), ...elsewhere]);
     const made = done.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
-    for (const outcome of done) {
-      if (outcome.status === 'fulfilled') continue;
+    const failed = done.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) {
       free(heldArrays(made.flat()));
-      throw outcome.reason;
+      throw failed.reason;
     }
     const held: HeldHead[] = new Array(heads.length);
     for (const [part, indices] of parts.entries()) {

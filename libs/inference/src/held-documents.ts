@@ -75,7 +75,7 @@ interface HeldDocument {
 export class HeldDocuments {
   /** By `key`, the one used last at the end. */
   private readonly documents = new Map<string, HeldDocument>();
-  private readonly leaving = new Set<Promise<void>>();
+  private readonly leaving = new Set<Promise<unknown>>();
   private readonly freed: (() => void)[] = [];
 
   constructor(
@@ -256,12 +256,7 @@ export class HeldDocuments {
 
   /** Has what is read next wait until something has left the engine; a crashed one holds nothing. */
   private waitFor(work: Promise<unknown>): void {
-    const left: Promise<void> = work
-      .then(
-        () => undefined,
-        () => undefined,
-      )
-      .finally(() => this.leaving.delete(left));
+    const left: Promise<unknown> = work.catch(() => undefined).finally(() => this.leaving.delete(left));
     this.leaving.add(left);
   }
 
